@@ -1,0 +1,1 @@
+"""Benchmark harness for facial action units and dynamic expressions."""

@@ -1,0 +1,1 @@
+"""Shipped dataset plugins, found by file name; nothing is registered here."""

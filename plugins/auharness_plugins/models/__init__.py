@@ -1,0 +1,1 @@
+"""Shipped model plugins, found by file name; nothing is registered here."""

@@ -1,0 +1,1 @@
+"""Shipped protocol plugins, found by file name; nothing is registered here."""
