@@ -1,0 +1,54 @@
+"""The dataset interface: what exists on disk, in the layout that the licence holder receives."""
+
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import ClassVar
+
+from auharness.api.base import Plugin
+from auharness.records import ClipRecord, FrameRecord, au_name
+
+__all__ = ["DatasetPlugin"]
+
+
+class DatasetPlugin(Plugin):
+    """One dataset; the author names the labels and writes `records`."""
+
+    kind: ClassVar[str] = "frame-multilabel"
+    """`frame-multilabel`, `clip-multilabel` or `clip-multiclass`."""
+    aus: ClassVar[tuple[int, ...]] = ()
+    """AU numbers in the field's order; empty for classes."""
+    classes: ClassVar[tuple[str, ...]] = ()
+    """Class names in the field's order; empty for AUs."""
+    fps: ClassVar[float] = 25.0
+    """Frames per second of the recordings."""
+    layout: ClassVar[str] = ""
+    """One line that tells a user what the root must hold; shown when something is missing."""
+
+    root: Path
+
+    @abstractmethod
+    def records(self) -> Iterator[FrameRecord | ClipRecord]:
+        """Yield every coded frame or clip, in a stable order.
+
+        Raises:
+            DataError: if files are missing, or when any label row is bad; then all label files are read first and the
+                message lists every bad row.
+        """
+
+    def label_files(self) -> Iterable[Path]:
+        """Return the files that hold labels and splits, relative to the root; their bytes enter the dataset manifest.
+
+        The default is every csv, txt, xlsx and json file below the root.
+        """
+        found = (p for p in sorted(self.root.rglob("*")) if p.suffix.lower() in {".csv", ".txt", ".xlsx", ".json"})
+        return [p.relative_to(self.root) for p in found if p.is_file()]
+
+    def published_counts(self) -> dict[str, tuple[int, dict[int, int]]]:
+        """Return subject -> (coded frames, {AU number: positives}) as published; empty when nothing is published."""
+        return {}
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Column names of the labels: `AU1`, ... or class names."""
+        return tuple(au_name(au) for au in self.aus) or self.classes

@@ -1,0 +1,99 @@
+"""The model interface: what a network needs and how it learns."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from auharness.api.base import Plugin
+from auharness.api.recipe import Augment, Preprocess, Recipe
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from auharness.api.unit import Batch, Predictor, Unit
+    from auharness.records import Task
+
+__all__ = ["ModelPlugin", "Output"]
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What a module may return when its loss needs more than the logits."""
+
+    logits: Tensor
+    """`[B,A]`, or `[B,T,A]` for one prediction per frame."""
+    aux: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+class ModelPlugin(Plugin):
+    """One model; the author names the inputs and writes `build`, everything else has a default."""
+
+    inputs: ClassVar[tuple[str, ...]] = ("image",)
+    """Batch keys out of `image`, `clip`, `audio`, `landmarks`, given to the module in this order."""
+    score_kind: ClassVar[str] = "logit"
+    """`logit`, `probability` or `margin`: what the outputs are; a probability decides at 0.5, the others at 0."""
+    variants: ClassVar[tuple[str, ...]] = ()
+    """Presets that are rows of the ablation table, in the paper's order."""
+    unused: ClassVar[tuple[str, ...]] = ()
+    """Names (fnmatch patterns) of trainable parameters that may have no gradient, e.g. of a switched-off branch."""
+    pretrained_on: ClassVar[str] = ""
+    """Data behind the paper's starting weights, for the record."""
+    extra_data: ClassVar[str] = ""
+    """Other data that training uses beyond the protocol's, for the record."""
+
+    preprocess: Preprocess = Preprocess()
+    augment: Augment = Augment()
+    recipe: Recipe = Recipe()
+    init: str = "none"
+    """Starting weights: `none`, `weights` (given by `--weights FILE.safetensors`) or `hf:NAME`."""
+
+    @abstractmethod
+    def build(self, task: Task) -> nn.Module:
+        """Return an untrained module that is called as `module(*(batch[name] for name in inputs))`."""
+
+    def loss(self, output: Output, batch: Batch, task: Task) -> dict[str, Tensor]:
+        """Return named loss terms (scalars) that are summed; default: masked BCE, or cross-entropy for classes."""
+        from auharness.losses.default import default_loss
+
+        return default_loss(output.logits, batch["target"], task)
+
+    def parameter_groups(self, module: nn.Module) -> Sequence[Mapping[str, Any]]:
+        """Return optimiser groups; each trainable parameter in exactly one. `lr_scale` multiplies the recipe's rate.
+
+        The default exempts biases, norms and other vectors from weight decay.
+        """
+        decay = [p for p in module.parameters() if p.requires_grad and p.ndim > 1]
+        plain = [p for p in module.parameters() if p.requires_grad and p.ndim <= 1]
+        return [group for group in ({"params": decay}, {"params": plain, "weight_decay": 0.0}) if group["params"]]
+
+    def load_weights(self, module: nn.Module, weights: Mapping[str, Tensor]) -> Sequence[str]:
+        """Copy starting weights into a fresh module and return the names of its parameters that were not in them.
+
+        The default takes every tensor whose name and shape fit and refuses weights of which none fits.
+        """
+        from auharness.nn.weights import load_matching
+
+        return load_matching(module, weights)
+
+    def check_ready(self, *, origin: str, weights: bool) -> None:
+        """Refuse a run that cannot give the paper's number, before any data is read.
+
+        Args:
+            origin: `licensed` or `synthetic`.
+            weights: whether `--weights` was given.
+
+        Raises:
+            DataError: naming what is missing and the flags that cure it.
+        """
+
+    def fit(self, unit: Unit) -> Predictor:
+        """Train on `unit.train_data` and return the fitted model; the default is the one training loop."""
+        return unit.train(self)
+
+    def shared(self, device: torch.device) -> object | None:
+        """Return what all units of one process share (a frozen base model), built once per process; default none."""
+        return None

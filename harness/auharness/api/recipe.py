@@ -1,0 +1,68 @@
+"""Settings that every trained model shares: what goes in, how it is varied, and how it is optimised."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from auharness.api.base import Settings
+
+__all__ = ["Augment", "Preprocess", "Recipe"]
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class Preprocess(Settings):
+    """From a decoded frame to the model's input."""
+
+    align: Literal["ffhq", "similarity", "none"] = Field("ffhq", description="face alignment")
+    landmarks: str = Field("vendor", description="landmark source: vendor, npz:FOLDER, mediapipe, haar, mean-shape")
+    resize: int = Field(256, ge=16, description="side of the cached face crop in pixels")
+    crop: int = Field(
+        224, ge=16, description="side of the square that the model sees, cut from the cached crop, in pixels"
+    )
+    frames: int = Field(1, ge=1, description="frames per sample")
+    sampler: str = Field("all", description="how frames are chosen from a clip")
+    mean: tuple[float, float, float] = Field(IMAGENET_MEAN, description="channel means of the [0, 1] image")
+    std: tuple[float, float, float] = Field(IMAGENET_STD, description="channel deviations of the [0, 1] image")
+    on_bad_frame: Literal["fail", "drop"] = Field("fail", description="undecodable media: stop, or drop and count")
+
+
+class Augment(Settings):
+    """Random variation of training samples; all zero switches it off."""
+
+    flip: float = Field(0.5, ge=0, le=1, description="probability of a horizontal flip; landmarks swap sides")
+    random_crop: bool = Field(True, description="cut the crop at a random place instead of the centre")
+    brightness: float = Field(0.4, ge=0, description="factor drawn from 1 +- this")
+    contrast: float = Field(0.4, ge=0, description="factor drawn from 1 +- this")
+    saturation: float = Field(0.4, ge=0, description="factor drawn from 1 +- this")
+
+
+class Recipe(Settings):
+    """Optimisation and selection."""
+
+    optimiser: Literal["adamw", "sgd"] = "adamw"
+    lr: float = Field(1e-4, gt=0, description="peak learning rate")
+    weight_decay: float = Field(5e-4, ge=0)
+    momentum: float = Field(0.9, ge=0, lt=1, description="first moment: SGD momentum or AdamW beta 1")
+    beta2: float = Field(0.999, ge=0, lt=1, description="AdamW beta 2")
+    schedule: Literal["cosine", "constant", "onecycle"] = "cosine"
+    warmup: float = Field(0.0, ge=0, lt=1, description="share of all steps with a linear rise from 0")
+    epochs: int = Field(20, ge=1)
+    max_steps: int | None = Field(None, ge=1, description="stop after this many steps; marks the run as a smoke run")
+    batch_size: int = Field(64, ge=1)
+    eval_batch_size: int = Field(128, ge=1, description="changes no logit, only memory and speed")
+    grad_clip: float = Field(0.0, ge=0, description="largest gradient norm; 0 is off")
+    precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true"
+    ema: float = Field(0.0, ge=0, lt=1, description="decay of the weight average; 0 is off")
+    swa_epochs: int = Field(0, ge=0, description="average the weights at the end of this many last epochs; 0 is off")
+    selection: Literal["last", "inner-val"] = Field(
+        "last", description="which epoch is kept; inner-val holds out training subjects"
+    )
+    inner_val_share: float = Field(0.15, gt=0, lt=1, description="share of the training keys held out for inner-val")
+    patience: int = Field(0, ge=0, description="stop after this many epochs without a better inner-val score; 0 is off")
+    threshold: Literal["fixed-0.5", "train-tuned"] = Field("fixed-0.5", description="decision rule on the scores")
+    balance: bool = Field(False, description="draw training rows with a chance inverse to the rate of their labels")
+    save_epoch_predictions: bool = Field(
+        False, description="keep the test scores of every epoch for the marked test-oracle column"
+    )

@@ -1,0 +1,73 @@
+"""What a model's `fit` receives and returns: training data without a trace of the test part."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from auharness.api.model import ModelPlugin
+    from auharness.records import Task
+
+__all__ = ["Batch", "BatchSource", "Predictor", "Unit"]
+
+Batch = dict[str, Any]
+"""`image [B,3,H,W]` float, `landmarks [B,68,2]` crop pixels, `landmarks_valid [B]` bool, `target [B,A]` int (-1 = not
+coded; `[B]` for classes), `sample_id` and `subject` (lists of str), `time_s [B]`; `clip [B,T,C,H,W]` for clips. Absent
+inputs are absent."""
+
+
+class BatchSource(Protocol):
+    """Rows of one part that can be read in batches; deterministic for a given generator."""
+
+    def __len__(self) -> int:
+        """Number of samples."""
+        ...
+
+    @property
+    def targets(self) -> Tensor:
+        """All targets `[N,A]` (or `[N]`) int8 in row order, -1 = not coded."""
+        ...
+
+    def batches(
+        self, size: int, *, generator: torch.Generator | None = None, device: torch.device | None = None
+    ) -> Iterator[Batch]:
+        """Yield batches in row order, or shuffled and augmented when a generator is given."""
+        ...
+
+
+class Predictor(Protocol):
+    """A fitted model."""
+
+    def __call__(self, batch: Batch) -> Tensor:
+        """Return scores `[B,A]` of the kind that the plugin declares."""
+        ...
+
+    def state(self) -> Mapping[str, Tensor]:
+        """Return the tensors that are saved as `weights.safetensors`."""
+        ...
+
+
+class Unit(Protocol):
+    """One fold and seed, as a model sees it."""
+
+    task: Task
+    seed: int
+    device: torch.device
+    folder: Path
+    """Scratch folder for checkpoints; kept until the unit is finished."""
+    train_data: BatchSource
+    validation_data: BatchSource | None
+    """Held-out training keys when the recipe selects by `inner-val`."""
+
+    def train(self, plugin: ModelPlugin) -> Predictor:
+        """Run the one training loop and return the selected model."""
+        ...
+
+    def log(self, event: str, **values: Any) -> None:
+        """Append an event to the run's log and show it in the progress display."""
+        ...
