@@ -1,0 +1,101 @@
+"""Metrics from integer counts, and the table of those that a protocol may name.
+
+>>> metric("f1").needs
+'counts'
+"""
+
+from auharness.errors import UsageError, near
+from auharness.metrics.accuracy import accuracy
+from auharness.metrics.aggregate import (
+    AGGREGATIONS,
+    Aggregate,
+    Aggregation,
+    FoldCounts,
+    aggregate,
+    all_aggregations,
+    are_disjoint,
+)
+from auharness.metrics.auroc import auroc
+from auharness.metrics.average_precision import average_precision
+from auharness.metrics.confusion import normalise_rows, recall
+from auharness.metrics.counts import (
+    FN,
+    FP,
+    TN,
+    TP,
+    Counts,
+    binary_counts,
+    confusion_matrix,
+    grouped_confusion,
+    grouped_counts,
+)
+from auharness.metrics.defined import mean_defined, ratio
+from auharness.metrics.f1 import f1
+from auharness.metrics.macro_f1 import class_f1, macro_f1, weighted_f1
+from auharness.metrics.macro_f1_binary import macro_f1_binary
+from auharness.metrics.metric import Metric, Needs
+from auharness.metrics.uar import uar
+from auharness.metrics.war import war
+
+__all__ = [
+    "AGGREGATIONS",
+    "FN",
+    "FP",
+    "METRICS",
+    "TN",
+    "TP",
+    "Aggregate",
+    "Aggregation",
+    "Counts",
+    "FoldCounts",
+    "Metric",
+    "Needs",
+    "accuracy",
+    "aggregate",
+    "all_aggregations",
+    "are_disjoint",
+    "auroc",
+    "average_precision",
+    "binary_counts",
+    "class_f1",
+    "confusion_matrix",
+    "f1",
+    "grouped_confusion",
+    "grouped_counts",
+    "macro_f1",
+    "macro_f1_binary",
+    "mean_defined",
+    "metric",
+    "normalise_rows",
+    "ratio",
+    "recall",
+    "uar",
+    "war",
+    "weighted_f1",
+]
+
+METRICS: dict[str, Metric] = {
+    entry.name: entry
+    for entry in (
+        Metric("f1", f1, "counts"),
+        Metric("macro-f1-binary", macro_f1_binary, "counts"),
+        Metric("accuracy", accuracy, "counts"),
+        Metric("uar", uar, "confusion"),
+        Metric("war", war, "confusion"),
+        Metric("macro-f1", macro_f1, "confusion"),
+        Metric("weighted-f1", weighted_f1, "confusion"),
+        Metric("auroc", auroc, "scores"),
+        Metric("average-precision", average_precision, "scores"),
+    )
+}
+
+
+def metric(name: str) -> Metric:
+    """Return the metric of that name.
+
+    Raises:
+        UsageError: no metric has that name; the message names the nearest one.
+    """
+    if name not in METRICS:
+        raise UsageError(f"no metric named '{name}'{near(name, METRICS)} (metrics: {', '.join(METRICS)})")
+    return METRICS[name]

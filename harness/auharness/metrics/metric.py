@@ -1,0 +1,37 @@
+"""What the harness knows about a metric: its function, what it is computed from, and its direction."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Metric", "Needs"]
+
+Needs: TypeAlias = Literal["counts", "confusion", "scores"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A named metric.
+
+    Attributes:
+        name: what protocols and tables call it, e.g. `macro-f1-binary`.
+        compute: from counts `[..., A, 4]` to `[..., A]`; from a confusion matrix `[..., C, C]` to `[...]`; from target
+            and score `[n, A]` to `[A]`.
+        needs: which of these three. Only the first two have intervals: they are functions of counts that add up.
+        higher_is_better: direction of the arrow in tables.
+        bounds: smallest and largest possible value.
+    """
+
+    name: str
+    compute: Callable[..., NDArray[np.float64]]
+    needs: Needs
+    higher_is_better: bool = True
+    bounds: tuple[float, float] = (0.0, 1.0)
+
+    def by_label(self, counts: NDArray[Any]) -> NDArray[np.float64]:
+        """Return one value per label: `[..., A]` from counts, `[..., 1]` from a confusion matrix."""
+        values = self.compute(counts)
+        return values if self.needs == "counts" else np.asarray(values)[..., None]
