@@ -62,7 +62,6 @@ class Recipe(Settings):
     inner_val_share: float = Field(0.15, gt=0, lt=1, description="share of the training keys held out for inner-val")
     patience: int = Field(0, ge=0, description="stop after this many epochs without a better inner-val score; 0 is off")
     threshold: Literal["fixed-0.5", "train-tuned"] = Field("fixed-0.5", description="decision rule on the scores")
-    balance: bool = Field(False, description="draw training rows with a chance inverse to the rate of their labels")
     save_epoch_predictions: bool = Field(
         False, description="keep the test scores of every epoch for the marked test-oracle column"
     )

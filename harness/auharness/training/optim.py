@@ -1,0 +1,107 @@
+"""Optimiser, learning-rate schedule and weight averages, from a recipe."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from auharness.api import ModelPlugin, Recipe
+from auharness.errors import UsageError
+
+__all__ = ["WeightAverage", "build_optimiser", "check_groups", "lr_factor", "set_lr"]
+
+
+def build_optimiser(plugin: ModelPlugin, module: nn.Module) -> torch.optim.Optimizer:
+    """Return the recipe's optimiser over the plugin's parameter groups.
+
+    Raises:
+        UsageError: if a trainable parameter is in no group or in two.
+    """
+    recipe = plugin.recipe
+    groups = [dict(group) for group in plugin.parameter_groups(module)]
+    check_groups(module, groups)
+    for group in groups:
+        group["lr_scale"] = float(group.get("lr_scale", 1.0))
+        group["lr"] = recipe.lr * group["lr_scale"]
+    if recipe.optimiser == "sgd":
+        return torch.optim.SGD(
+            groups, recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay, nesterov=True
+        )
+    betas = (recipe.momentum, recipe.beta2)
+    return torch.optim.AdamW(groups, recipe.lr, betas=betas, weight_decay=recipe.weight_decay)
+
+
+def check_groups(module: nn.Module, groups: list[dict[str, Any]]) -> None:
+    """Refuse groups that miss a trainable parameter or hold it twice."""
+    held = [id(parameter) for group in groups for parameter in group["params"]]
+    for name, parameter in module.named_parameters():
+        times = held.count(id(parameter))
+        if parameter.requires_grad and times != 1:
+            raise UsageError(f"parameter_groups: '{name}' is in {times} groups, expected exactly 1")
+
+
+def lr_factor(step: int, total: int, recipe: Recipe) -> float:
+    """Return the factor on the peak learning rate at a 0-based step.
+
+    A linear rise over the warm-up share, then constant, half a cosine to 0, or (onecycle) a cosine rise over 30 % of the
+    steps from 1/25 and a cosine fall to 1e-4 of the start.
+
+    >>> [round(lr_factor(s, 4, Recipe()), 3) for s in range(4)]
+    [1.0, 0.854, 0.5, 0.146]
+    """
+    if recipe.schedule == "onecycle":
+        rise = max(1, round(0.3 * total))
+        if step < rise:
+            return _cosine(1 / 25, 1.0, step / rise)
+        return _cosine(1.0, 1 / 25e4, (step - rise) / max(1, total - rise))
+    warm = round(recipe.warmup * total)
+    if step < warm:
+        return (step + 1) / warm
+    if recipe.schedule == "constant":
+        return 1.0
+    return _cosine(1.0, 0.0, (step - warm) / max(1, total - warm))
+
+
+def set_lr(optimiser: torch.optim.Optimizer, lr: float) -> None:
+    """Set the rate of every group, scaled by its `lr_scale`."""
+    for group in optimiser.param_groups:
+        group["lr"] = lr * group["lr_scale"]
+
+
+class WeightAverage:
+    """A running average of a module's floating tensors: exponential (EMA), or uniform over updates (SWA).
+
+    Integer buffers and the running statistics of normalisation layers are copied from the latest module.
+    """
+
+    def __init__(self, decay: float | None) -> None:
+        self.decay = decay
+        """Weight of the past, or None for the uniform mean."""
+        self.updates = 0
+        self.weights: dict[str, Tensor] = {}
+
+    def update(self, module: nn.Module) -> None:
+        """Take in the module's present weights."""
+        self.updates += 1
+        share = 1.0 / self.updates if self.decay is None else 1.0 - min(self.decay, self.updates / (self.updates + 10))
+        trained = {name for name, _ in module.named_parameters()}
+        for name, value in module.state_dict().items():
+            if name in trained and name in self.weights:
+                self.weights[name].lerp_(value.detach(), share)
+            else:
+                self.weights[name] = value.detach().clone()
+
+    def state(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps."""
+        return {"updates": self.updates, "weights": self.weights}
+
+    def restore(self, state: Mapping[str, Any], device: torch.device) -> None:
+        """Take back what `state` returned."""
+        self.updates = state["updates"]
+        self.weights = {name: value.to(device) for name, value in state["weights"].items()}
+
+
+def _cosine(start: float, end: float, share: float) -> float:
+    return end + (start - end) * (1 + math.cos(math.pi * min(share, 1.0))) / 2
