@@ -7,7 +7,8 @@ AuharnessError                     1  internal error
 ├── UnitsFailedError               4  some units failed; the finished ones are kept
 ├── RegressionError                5  a gate found a regression
 ├── InconclusiveError              6  two results cannot be compared or separated
-└── IntegrityError                 7  a stored record does not match its digest
+├── IntegrityError                 7  a stored record does not match its digest
+└── PreemptedError                75  the machine asked the process to end; run the command again to go on
 """
 
 from collections.abc import Iterable
@@ -19,6 +20,7 @@ __all__ = [
     "InconclusiveError",
     "IntegrityError",
     "PluginError",
+    "PreemptedError",
     "RegressionError",
     "UnitsFailedError",
     "UsageError",
@@ -70,6 +72,12 @@ class IntegrityError(AuharnessError):
     """A stored record does not match its digest."""
 
     exit_code = 7
+
+
+class PreemptedError(AuharnessError):
+    """The machine asked the process to end (SIGTERM); finished units and checkpoints are kept."""
+
+    exit_code = 75
 
 
 def near(name: str, known: Iterable[str]) -> str:

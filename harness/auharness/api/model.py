@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["ModelPlugin", "Output"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Output:
     """What a module may return when its loss needs more than the logits."""
 

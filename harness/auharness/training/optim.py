@@ -45,8 +45,8 @@ def check_groups(module: nn.Module, groups: list[dict[str, Any]]) -> None:
 def lr_factor(step: int, total: int, recipe: Recipe) -> float:
     """Return the factor on the peak learning rate at a 0-based step.
 
-    A linear rise over the warm-up share, then constant, half a cosine to 0, or (onecycle) a cosine rise over 30 % of the
-    steps from 1/25 and a cosine fall to 1e-4 of the start.
+    A linear rise over the warm-up share, then constant, half a cosine to 0, or (onecycle) a cosine rise over 30 % of
+    the steps from 1/25 and a cosine fall to 1e-4 of the start.
 
     >>> [round(lr_factor(s, 4, Recipe()), 3) for s in range(4)]
     [1.0, 0.854, 0.5, 0.146]

@@ -1,0 +1,250 @@
+"""The one training loop: every trained model goes through it unless its plugin overrides `fit`.
+
+A step is a function of the seed, the epoch and the batch number, so training can stop at any checkpoint and go on
+bit for bit the same.
+"""
+
+import copy
+import math
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from auharness.api import Batch, ModelPlugin
+from auharness.errors import AuharnessError
+from auharness.records import Task
+from auharness.training.checkpoint import load_state, save_state
+from auharness.training.optim import WeightAverage, build_optimiser, lr_factor, set_lr
+from auharness.training.predictor import ModulePredictor, as_output, call, is_out_of_memory
+from auharness.training.seed import derive_seed, seed_all
+from auharness.training.selection import RunningScore
+from auharness.training.source import CropSource
+
+__all__ = ["Loop", "NotFiniteError"]
+
+CHECKPOINT = "checkpoint.safetensors"
+
+
+class NotFiniteError(AuharnessError):
+    """The loss became NaN or infinite; the unit fails and the others go on."""
+
+    exit_code = 4
+
+
+class Loop:
+    """Training of one unit: state, one step, one epoch, selection."""
+
+    def __init__(
+        self,
+        plugin: ModelPlugin,
+        task: Task,
+        *,
+        fabric: Fabric,
+        seed: int,
+        folder: Path,
+        weights: Mapping[str, Tensor] | None = None,
+        log: Callable[..., None],
+    ) -> None:
+        self.plugin, self.task, self.recipe = plugin, task, plugin.recipe
+        self.fabric, self.seed, self.folder, self.log = fabric, seed, folder, log
+        seed_all(seed, "build")
+        module = plugin.build(task)
+        if weights is not None:
+            missing = plugin.load_weights(module, weights)
+            log("weights", loaded=len(module.state_dict()) - len(missing), missing=list(missing))
+        self.module, self.optimiser = self._set_up(module)
+        self.ema = WeightAverage(self.recipe.ema) if self.recipe.ema else None
+        self.swa = WeightAverage(None) if self.recipe.swa_epochs else None
+        self.epoch, self.batch, self.step = 0, 0, 0
+        self.best: dict[str, Any] = {"score": -math.inf, "epoch": None, "weights": None}
+        self.micro_batch = self.recipe.batch_size
+        self._saved_at = time.monotonic()
+
+    @property
+    def path(self) -> Path:
+        """The checkpoint of this unit."""
+        return self.folder / CHECKPOINT
+
+    def run(
+        self,
+        train: CropSource,
+        validation: CropSource | None,
+        *,
+        checkpoint_s: float = 30.0,
+        observe: Callable[[int, ModulePredictor], None] | None = None,
+    ) -> ModulePredictor:
+        """Train to the end (from the checkpoint, if one is there) and return the selected model.
+
+        Args:
+            train: rows that train.
+            validation: held-out training rows, for the selection `inner-val`.
+            checkpoint_s: least seconds between two checkpoints; 0 saves after every step.
+            observe: called with the epoch (1-based) and the model after each epoch.
+
+        Raises:
+            NotFiniteError: if the loss is NaN or infinite.
+        """
+        if self.path.is_file():
+            self.restore(load_state(self.path))
+            self.log("resumed", epoch=self.epoch, batch=self.batch)
+        steps = math.ceil(len(train) / self.recipe.batch_size) * self.recipe.epochs
+        total = min(steps, self.recipe.max_steps or steps)
+        while self.epoch < self.recipe.epochs and self.step < total and not self._out_of_patience():
+            started = time.monotonic()
+            losses, score = self._epoch(train, total=total, checkpoint_s=checkpoint_s)
+            self.epoch, self.batch = self.epoch + 1, 0
+            values = losses | {"train_score": score}
+            if self.swa is not None and self.epoch > self.recipe.epochs - self.recipe.swa_epochs:
+                self.swa.update(self.module)
+            if validation is not None:
+                values["inner_val"] = self._select(validation)
+            if observe is not None:
+                observe(self.epoch, self.predictor())
+            self.log("epoch", epoch=self.epoch, epochs=self.recipe.epochs, s=time.monotonic() - started, **values)
+            self._save_if_due(checkpoint_s)
+        return self._selected()
+
+    def predictor(self) -> ModulePredictor:
+        """The model as it stands: the weight average where one is kept."""
+        average = self.swa if self.swa is not None and self.swa.updates else self.ema
+        weights = average.weights if average is not None and average.updates else self.module.state_dict()
+        return self._with_weights(weights)
+
+    def state(self) -> dict[str, Any]:
+        """All that the next step depends on."""
+        return {
+            "module": dict(self.module.state_dict()),
+            "optimiser": self.optimiser.state_dict(),
+            "precision": self.fabric.strategy.precision.state_dict(),
+            "place": (self.epoch, self.batch, self.step, self.micro_batch),
+            "ema": self.ema.state() if self.ema else None,
+            "swa": self.swa.state() if self.swa else None,
+            "best": self.best,
+            "rng": torch.get_rng_state(),
+            "rng_cuda": torch.cuda.get_rng_state(self.fabric.device) if self.fabric.device.type == "cuda" else None,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` returned."""
+        self.module.load_state_dict(state["module"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.fabric.strategy.precision.load_state_dict(state["precision"])
+        self.epoch, self.batch, self.step, self.micro_batch = state["place"]
+        for average, kept in ((self.ema, state["ema"]), (self.swa, state["swa"])):
+            if average is not None:
+                average.restore(kept, self.fabric.device)
+        self.best = dict(state["best"])
+        torch.set_rng_state(state["rng"])
+        if state["rng_cuda"] is not None:
+            torch.cuda.set_rng_state(state["rng_cuda"], self.fabric.device)
+
+    def _epoch(self, train: CropSource, *, total: int, checkpoint_s: float) -> tuple[dict[str, float], float]:
+        self.module.train()
+        running = RunningScore(self.task, self.plugin.score_kind)
+        sums: dict[str, float] = {}
+        seen = 0
+        seed = derive_seed(self.seed, "epoch", self.epoch)
+        for batch in train.batches_from(self.recipe.batch_size, seed=seed, start=self.batch, device=self.fabric.device):
+            if self.step >= total:
+                break
+            set_lr(self.optimiser, self.recipe.lr * lr_factor(self.step, total, self.recipe))
+            losses, logits = self._step(batch)
+            running.add(logits, batch["target"])
+            seen += len(logits)
+            for name, value in losses.items():
+                sums[name] = sums.get(name, 0.0) + value * len(logits)
+            self.batch, self.step = self.batch + 1, self.step + 1
+            if checkpoint_s == 0 or self.batch % 20 == 0:
+                self._save_if_due(checkpoint_s)
+        return {name: value / max(seen, 1) for name, value in sums.items()}, running.value
+
+    def _step(self, batch: Batch) -> tuple[dict[str, float], Tensor]:
+        """One update; the batch is cut into ever smaller micro-batches when memory runs out."""
+        while True:
+            rng = torch.get_rng_state()
+            try:
+                result = self._forward_backward(batch)
+                break
+            except RuntimeError as error:
+                if not is_out_of_memory(error) or self.micro_batch == 1:
+                    raise
+                self.micro_batch = math.ceil(self.micro_batch / 2)
+                self.log("out_of_memory", micro_batch=self.micro_batch, batch_size=self.recipe.batch_size)
+                torch.set_rng_state(rng)
+        if self.recipe.grad_clip:
+            clip = self.fabric.clip_gradients
+            clip(self.module, self.optimiser, max_norm=self.recipe.grad_clip, error_if_nonfinite=False)
+        self.optimiser.step()
+        if self.ema is not None:
+            self.ema.update(self.module)
+        return result
+
+    def _forward_backward(self, batch: Batch) -> tuple[dict[str, float], Tensor]:
+        """Gradients of one batch: the mean over its micro-batches, weighted by their size."""
+        self.optimiser.zero_grad(set_to_none=True)
+        count = len(batch["target"])
+        sums: dict[str, float] = {}
+        logits = []
+        for start in range(0, count, self.micro_batch):
+            part = {name: value[start : start + self.micro_batch] for name, value in batch.items()}
+            share = len(part["target"]) / count
+            output = as_output(call(self.module, part, self.plugin.inputs))
+            terms = self.plugin.loss(output, part, self.task)
+            total = torch.stack([term.float() for term in terms.values()]).sum()
+            if not torch.isfinite(total):
+                self._refuse(terms)
+            self.fabric.backward(total * share)
+            logits.append(output.logits.detach())
+            for name, term in terms.items():
+                sums[name] = sums.get(name, 0.0) + float(term.detach()) * share
+        return sums, torch.cat(logits)
+
+    def _refuse(self, terms: Mapping[str, Tensor]) -> None:
+        values = ", ".join(f"{name} {float(term.detach()):g}" for name, term in terms.items())
+        raise NotFiniteError(
+            f"{self.plugin.name}: the loss is not finite in epoch {self.epoch + 1}, step {self.step + 1} ({values}); "
+            "try a lower --set recipe.lr=... or --set recipe.grad_clip=1"
+        )
+
+    def _select(self, validation: CropSource) -> float:
+        """Score the held-out training rows and keep the weights when they are the best so far."""
+        predictor = self.predictor()
+        running = RunningScore(self.task, self.plugin.score_kind)
+        for batch in validation.batches(self.recipe.eval_batch_size, device=self.fabric.device):
+            running.add(predictor(batch), batch["target"])
+        score = running.value
+        if score > self.best["score"]:
+            weights = {name: value.detach().clone() for name, value in predictor.module.state_dict().items()}
+            self.best = {"score": score, "epoch": self.epoch, "weights": weights}
+        return score
+
+    def _selected(self) -> ModulePredictor:
+        if self.best["weights"] is None:
+            chosen, predictor = self.epoch, self.predictor()
+        else:
+            chosen, predictor = self.best["epoch"], self._with_weights(self.best["weights"])
+        predictor.chosen_epoch, predictor.epochs = chosen, self.epoch
+        return predictor
+
+    def _out_of_patience(self) -> bool:
+        best = self.best["epoch"]
+        return bool(self.recipe.patience) and best is not None and self.epoch - best >= self.recipe.patience
+
+    def _with_weights(self, weights: Mapping[str, Tensor]) -> ModulePredictor:
+        """A copy of the module with other weights; training goes on undisturbed."""
+        module = copy.deepcopy(self.module.module)
+        module.load_state_dict(dict(weights))
+        return ModulePredictor(module, self.plugin, self.fabric)
+
+    def _set_up(self, module: nn.Module) -> tuple[Any, Any]:
+        return self.fabric.setup(module, build_optimiser(self.plugin, module))
+
+    def _save_if_due(self, checkpoint_s: float) -> None:
+        if time.monotonic() - self._saved_at >= checkpoint_s:
+            save_state(self.path, self.state())
+            self._saved_at = time.monotonic()

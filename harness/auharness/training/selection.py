@@ -1,0 +1,54 @@
+"""The score that selects an epoch on held-out training rows, and the running score shown during training."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from auharness.metrics.counts import binary_counts, confusion_matrix
+from auharness.metrics.defined import mean_defined
+from auharness.metrics.f1 import f1
+from auharness.metrics.uar import uar
+from auharness.records import Task
+
+__all__ = ["RunningScore", "decision_value", "selection_score"]
+
+
+def decision_value(score_kind: str) -> float:
+    """The score at which a label counts as present: 0.5 for probabilities, 0 for logits and margins."""
+    return 0.5 if score_kind == "probability" else 0.0
+
+
+def selection_score(scores: Tensor, targets: Tensor, task: Task, *, score_kind: str) -> float:
+    """Mean defined F1 over labels at the fixed threshold, or UAR for classes; in [0, 1], NaN if nothing is defined."""
+    running = RunningScore(task, score_kind)
+    running.add(scores, targets)
+    return running.value
+
+
+class RunningScore:
+    """Counts over batches and the score they give."""
+
+    def __init__(self, task: Task, score_kind: str) -> None:
+        self.multiclass = task.kind == "clip-multiclass"
+        self.num_outputs = task.num_outputs
+        self.threshold = decision_value(score_kind)
+        self.counts = np.zeros((task.num_outputs, task.num_outputs if self.multiclass else 4), np.int64)
+
+    def add(self, scores: Tensor, targets: Tensor) -> None:
+        """Count one batch: scores `[B,A]` (or `[B,T,A]`), targets int with -1 = not coded."""
+        scores, targets = scores.detach().float().cpu(), targets.cpu()
+        if self.multiclass:
+            coded = targets >= 0
+            predicted = scores.argmax(-1)
+            self.counts += confusion_matrix(targets[coded].numpy(), predicted[coded].numpy(), self.num_outputs)
+            return
+        flat = scores.reshape(-1, self.num_outputs)
+        target = targets.reshape(-1, self.num_outputs).to(torch.int8).numpy()
+        self.counts += binary_counts(target, (flat >= self.threshold).numpy())
+
+    @property
+    def value(self) -> float:
+        """Mean F1 or UAR so far."""
+        if self.multiclass:
+            return float(uar(self.counts))
+        return float(mean_defined(f1(self.counts))[0])

@@ -1,0 +1,78 @@
+"""The unit that a model's `fit` receives: training rows, a seed and the loop; nothing of the test part."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from auharness.api import ModelPlugin
+from auharness.records import Task
+from auharness.training.loop import Loop
+from auharness.training.predictor import ModulePredictor
+from auharness.training.source import CropSource
+
+__all__ = ["TrainingUnit", "make_fabric"]
+
+
+def make_fabric(device: str, precision: str) -> Fabric:
+    """Return a one-device Fabric; on a CPU one thread, so that results do not depend on load or on the executor.
+
+    Args:
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        precision: a Fabric precision such as `32-true`.
+    """
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    kind, _, number = device.partition(":")
+    if kind == "cpu":
+        torch.set_num_threads(1)
+    devices: Any = [int(number)] if number else 1
+    return Fabric(accelerator="gpu" if kind == "cuda" else kind, devices=devices, precision=precision)  # type: ignore[arg-type]  # validated by the recipe
+
+
+class TrainingUnit:
+    """One fold and seed; implements `auharness.api.Unit`."""
+
+    def __init__(
+        self,
+        task: Task,
+        train_data: CropSource,
+        validation_data: CropSource | None,
+        *,
+        fabric: Fabric,
+        seed: int,
+        folder: Path,
+        log: Callable[..., None],
+        weights: Mapping[str, Tensor] | None = None,
+    ) -> None:
+        self.task = task
+        self.train_data = train_data
+        self.validation_data = validation_data
+        self.seed = seed
+        self.folder = folder
+        self.fabric = fabric
+        self.log = log
+        self.weights = weights
+        self.observe: Callable[[int, ModulePredictor], None] | None = None
+        self.checkpoint_s = 30.0
+
+    @property
+    def device(self) -> torch.device:
+        """The device that computes."""
+        return self.fabric.device
+
+    def train(self, plugin: ModelPlugin) -> ModulePredictor:
+        """Run the training loop, from its checkpoint if one is there."""
+        loop = Loop(
+            plugin,
+            self.task,
+            fabric=self.fabric,
+            seed=self.seed,
+            folder=self.folder,
+            weights=self.weights,
+            log=self.log,
+        )
+        return loop.run(self.train_data, self.validation_data, checkpoint_s=self.checkpoint_s, observe=self.observe)
