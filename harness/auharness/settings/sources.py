@@ -1,0 +1,98 @@
+"""Nested settings from flags, environment variables and configuration files."""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from auharness.errors import UsageError, near
+
+__all__ = ["environment_settings", "parse_set", "read_toml"]
+
+ENVIRONMENT_PREFIX = "AUHARNESS_SET__"
+TABLES = ("model", "data_roots", "run")
+
+
+def parse_set(assignments: Sequence[str]) -> dict[str, Any]:
+    """Return nested settings from `KEY=VALUE` texts; a value is a TOML value, or else the text itself; the last wins.
+
+    >>> parse_set(["recipe.epochs=6", "mixer=attention", "mean=[0.5, 0.5]"])
+    {'recipe': {'epochs': 6}, 'mixer': 'attention', 'mean': [0.5, 0.5]}
+
+    Raises:
+        UsageError: if a text is not `KEY=VALUE`, or a setting is used both as a value and as a group.
+    """
+    nested: dict[str, Any] = {}
+    for text in assignments:
+        key, equals, value = text.partition("=")
+        key = key.strip()
+        if not equals or not all(key.split(".")):
+            raise UsageError(f"--set {text}: expected KEY=VALUE, e.g. --set recipe.epochs=6")
+        _put(nested, key, _toml_value(value.strip()))
+    return nested
+
+
+def environment_settings(environment: Mapping[str, str]) -> dict[str, Any]:
+    """Return nested settings from the variables that start with `AUHARNESS_SET__`.
+
+    >>> environment_settings({"AUHARNESS_SET__RECIPE__EPOCHS": "6", "HOME": "/root"})
+    {'recipe': {'epochs': 6}}
+
+    Raises:
+        UsageError: if a setting is used both as a value and as a group.
+    """
+    found = sorted(name for name in environment if name.startswith(ENVIRONMENT_PREFIX))
+    keys = {name: name.removeprefix(ENVIRONMENT_PREFIX).lower().replace("__", ".") for name in found}
+    return parse_set([f"{keys[name]}={environment[name]}" for name in found])
+
+
+def read_toml(path: Path) -> dict[str, dict[str, Any]]:
+    """Return the tables `model`, `data_roots` and `run` of a configuration file; absent tables are empty.
+
+    A relative data root is taken from the folder of the file.
+
+    Raises:
+        UsageError: if the file is missing or is not TOML, or holds anything but these tables.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror}); expected a TOML file") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: not a TOML file: {error}") from error
+    for name, table in content.items():
+        if name not in TABLES:
+            known = ", ".join(f"[{table}]" for table in TABLES)
+            raise UsageError(f"{path}: unknown entry '{name}'{near(name, TABLES)} (tables: {known})")
+        if not isinstance(table, dict):
+            raise UsageError(f"{path}: '{name}' is {table!r}, expected the table [{name}]")
+    tables = {name: dict(content.get(name, {})) for name in TABLES}
+    for dataset, root in tables["data_roots"].items():
+        if not isinstance(root, str):
+            raise UsageError(f"{path}: data_roots.{dataset} is {root!r}, expected a path")
+        tables["data_roots"][dataset] = str(path.parent / Path(root).expanduser())
+    return tables
+
+
+def _toml_value(text: str) -> Any:
+    try:
+        parsed = tomllib.loads(f"value = {text}")
+    except tomllib.TOMLDecodeError:
+        return text
+    value = parsed["value"]
+    # a text with a line break may parse as two entries, and a bare date is meant as text
+    return value if len(parsed) == 1 and isinstance(value, str | int | float | list | dict) else text
+
+
+def _put(tree: dict[str, Any], key: str, value: Any) -> None:
+    *groups, last = key.split(".")
+    for depth, group in enumerate(groups):
+        inner = tree.get(group)
+        if inner is None:
+            inner = tree[group] = {}
+        if not isinstance(inner, dict):
+            raise UsageError(f"{key}: '{'.'.join(groups[: depth + 1])}' is already set to {inner!r}, not a group")
+        tree = inner
+    if isinstance(tree.get(last), dict) and not isinstance(value, dict):
+        raise UsageError(f"{key}={value!r}: '{key}' is already used as a group of settings")
+    tree[last] = value
