@@ -1,0 +1,1 @@
+"""From vendor files to crops: decoding, landmarks, alignment and the crop cache."""
