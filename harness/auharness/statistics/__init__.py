@@ -1,0 +1,24 @@
+"""Floors, intervals and tests from counts by subject; measured properties are in this folder's README.md."""
+
+from auharness.statistics.bootstrap import DRAWS, LEVEL, Interval, bootstrap_interval
+from auharness.statistics.clips import clip_interval
+from auharness.statistics.compare import Comparison, compare, compare_family
+from auharness.statistics.floors import floors
+from auharness.statistics.headline import Headline
+from auharness.statistics.holm import holm
+from auharness.statistics.ranks import shared_ranks
+
+__all__ = [
+    "DRAWS",
+    "LEVEL",
+    "Comparison",
+    "Headline",
+    "Interval",
+    "bootstrap_interval",
+    "clip_interval",
+    "compare",
+    "compare_family",
+    "floors",
+    "holm",
+    "shared_ranks",
+]
