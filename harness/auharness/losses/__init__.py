@@ -1,0 +1,19 @@
+"""Losses on logits, one per file; -1 in a target means not coded and never counts."""
+
+from auharness.losses.default import default_loss
+from auharness.losses.heatmap import heatmap_mse
+from auharness.losses.masked import masked_mean
+from auharness.losses.mdwa import mdwa
+from auharness.losses.wdi import wdi
+from auharness.losses.weighted_asymmetric import weighted_asymmetric
+from auharness.losses.weights import class_weights
+
+__all__ = [
+    "class_weights",
+    "default_loss",
+    "heatmap_mse",
+    "masked_mean",
+    "mdwa",
+    "wdi",
+    "weighted_asymmetric",
+]
