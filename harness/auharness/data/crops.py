@@ -1,0 +1,84 @@
+"""The words of the crop cache: settings, reports and what an opened sequence holds."""
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from auharness.data.align import METHODS
+from auharness.errors import UsageError, near
+
+__all__ = ["BadFrame", "CropSettings", "Crops", "SequenceReport"]
+
+
+@dataclass(frozen=True)
+class CropSettings:
+    """How crops are made.
+
+    Raises:
+        UsageError: if the method or the rule for bad frames is unknown, or the size is below 8.
+    """
+
+    method: str = "ffhq"
+    """`ffhq`, `similarity` or `none`."""
+    size: int = 256
+    """Side of the square crop in pixels."""
+    landmarks: str = "vendor"
+    """Name of a landmark source."""
+    on_bad_frame: Literal["fail", "drop"] = "fail"
+    """What to do with frames that cannot be read."""
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise UsageError(
+                f"alignment {self.method!r}: expected one of {', '.join(METHODS)}{near(self.method, METHODS)}"
+            )
+        if self.on_bad_frame not in ("fail", "drop"):
+            raise UsageError(f"on_bad_frame {self.on_bad_frame!r}: expected fail or drop")
+        if self.size < 8:
+            raise UsageError(f"crop size {self.size}: expected at least 8 pixels")
+
+
+@dataclass(frozen=True, slots=True)
+class BadFrame:
+    """A frame that cannot be read."""
+
+    frame: int
+    path: str
+    """The media file, relative to the dataset root."""
+    message: str
+    """What is wrong, with the file's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceReport:
+    """What became of one sequence."""
+
+    name: str
+    n: int
+    """Frames with a crop."""
+    n_no_face: int
+    """Frames among them in which no face was found, so that the mean shape stands in."""
+    bad: tuple[BadFrame, ...]
+    """Frames left out."""
+    cached: bool = False
+    """Whether nothing had to be done."""
+
+    @property
+    def n_bad(self) -> int:
+        """Number of frames left out."""
+        return len(self.bad)
+
+
+class Crops(NamedTuple):
+    """The crops of one sequence, read-only."""
+
+    images: npt.NDArray[np.uint8]
+    """`[n, size, size, 3]` RGB, a memory map."""
+    landmarks: npt.NDArray[np.float32]
+    """`[n, 68, 2]` in crop pixels, a memory map."""
+    valid: npt.NDArray[np.bool_]
+    """`[n]`, False where no face was found, a memory map."""
+    frames: npt.NDArray[np.int32]
+    """`[n]`, ascending frame numbers of the label file."""

@@ -1,0 +1,158 @@
+"""Pictures and video frames as RGB arrays; what cannot be decoded is an error that names the file, never a guess."""
+
+import re
+from bisect import bisect_left, insort
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from auharness.errors import DataError
+
+__all__ = ["DECODERS", "read_image", "read_video_frames", "scan_video_frames"]
+
+Image = npt.NDArray[np.uint8]
+
+DECODERS = f"opencv {cv2.__version__}, pyav {av.__version__}, ffmpeg {av.ffmpeg_version_info}"
+"""Versions of the decoders; part of the crop cache's key."""
+
+# a JPEG marker inside entropy-coded data; FF00 is a stuffed byte, FFD0-FFD7 are restarts, FFFF is filling
+_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+
+
+def read_image(path: Path) -> Image:
+    """Return a picture as uint8 RGB `[H, W, 3]`, turned as its EXIF orientation says; grey becomes RGB.
+
+    A JPEG or PNG file that ends early is refused, also where the decoder would fill the rest with grey. Damage in the
+    middle of a file whose end is intact is not always detectable.
+
+    Raises:
+        DataError: if the file is missing, empty, truncated or no picture.
+    """
+    data = _bytes(path)
+    if data.startswith(b"\xff\xd8") and not _jpeg_is_whole(data):
+        raise DataError(f"{path}: expected a whole JPEG file, got one that ends early ({len(data)} bytes)")
+    if data.startswith(b"\x89PNG") and b"IEND" not in data[-16:]:
+        raise DataError(f"{path}: expected a whole PNG file, got one that ends early ({len(data)} bytes)")
+    try:
+        image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error as error:
+        raise DataError(f"{path}: expected a picture, got {error.err}") from None
+    if image is None:
+        raise DataError(f"{path}: expected a picture that OpenCV reads, got {len(data)} bytes that it cannot decode")
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: expected a readable picture, got {error.strerror}") from None
+    if not data:
+        raise DataError(f"{path}: expected a picture, got a file of zero bytes")
+    return data
+
+
+def _jpeg_is_whole(data: bytes) -> bool:
+    """Walk the segments to the end-of-image marker; a thumbnail's own marker lies inside a segment and is skipped."""
+    position = 2
+    while found := _MARKER.search(data, position):
+        marker = data[found.end() - 1]
+        if marker == 0xD9:
+            return True
+        position = found.end()
+        if marker not in (0x01, 0xD8):
+            position += int.from_bytes(data[position : position + 2], "big")
+    return False
+
+
+def read_video_frames(path: Path, frames: Sequence[int]) -> Iterator[tuple[int, Image]]:
+    """Yield (frame, uint8 RGB `[H, W, 3]`) for the wanted 0-based frames, in order, by decoding from the start.
+
+    Args:
+        path: a video; its first video stream is read. Rotation tags are not applied.
+        frames: strictly increasing frame numbers in order of presentation.
+
+    Raises:
+        DataError: if the file is missing, empty, has no video stream or too few frames, or a wanted frame cannot be
+            decoded; a later frame never takes its place.
+    """
+    for frame, image in scan_video_frames(path, frames):
+        if isinstance(image, DataError):
+            raise image
+        yield frame, image
+
+
+def scan_video_frames(path: Path, frames: Sequence[int]) -> Iterator[tuple[int, Image | DataError]]:
+    """Yield each wanted frame or the reason why it is missing; see `read_video_frames`."""
+    if any(b <= a for a, b in pairwise(frames)) or (frames and frames[0] < 0):
+        raise ValueError("frames must be strictly increasing and not negative")
+    if not frames:
+        return
+    done, seen = 0, 0
+    try:
+        for index, picture in _pictures(path):
+            seen = index + 1
+            while done < len(frames) and frames[done] < index:
+                yield frames[done], DataError(f"{path}: frame {frames[done]} cannot be decoded")
+                done += 1
+            if done == len(frames):
+                return
+            if frames[done] == index:
+                yield index, np.asarray(picture.to_ndarray(format="rgb24"), dtype=np.uint8)
+                done += 1
+            if done == len(frames):
+                return
+        fault = DataError(f"{path}: expected at least {frames[-1] + 1} video frames, got {seen}")
+    except DataError as error:
+        fault = error
+    for frame in frames[done:]:
+        yield frame, fault
+
+
+def _pictures(path: Path) -> Iterator[tuple[int, av.VideoFrame]]:
+    """Yield (frame number, picture) in order of presentation, leaving out what cannot be decoded."""
+    if not path.is_file():
+        raise DataError(f"{path}: expected a video, got no such file")
+    if path.stat().st_size == 0:
+        raise DataError(f"{path}: expected a video, got a file of zero bytes")
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise DataError(f"{path}: expected a video stream, got none")
+            yield from _numbered(path, container)
+    except av.error.FFmpegError as error:
+        raise DataError(f"{path}: expected a video that FFmpeg reads, got: {error.strerror}") from None
+
+
+def _numbered(path: Path, container: "av.container.InputContainer") -> Iterator[tuple[int, av.VideoFrame]]:
+    stream = container.streams.video[0]
+    # one thread, so that the load of the machine is the number of workers
+    stream.codec_context.thread_count = 1
+    stamps: list[int] = []
+    stamped, damaged, count = True, False, 0
+    for packet in container.demux(stream):
+        if packet.size and not packet.is_discard:
+            stamped = stamped and packet.pts is not None
+            if stamped and packet.pts is not None:
+                insort(stamps, packet.pts)
+        try:
+            pictures = packet.decode()
+        except av.error.FFmpegError as error:
+            if not stamped:
+                # without time stamps the frames that follow cannot be numbered
+                raise DataError(f"{path}: frame {count} cannot be decoded ({error.strerror})") from None
+            damaged = True
+            continue
+        for picture in pictures:
+            # until the next key frame a picture may be built on the damaged one
+            damaged = picture.is_corrupt or (damaged and not picture.key_frame)
+            # a packet holds one picture, so the rank of its time stamp is its number even if an earlier one is lost
+            index = bisect_left(stamps, picture.pts) if stamped and picture.pts is not None else count
+            count = index + 1
+            if not damaged:
+                yield index, picture

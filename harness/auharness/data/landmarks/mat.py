@@ -1,0 +1,36 @@
+"""MATLAB landmark files as DISFA ships them: one file per frame, variable `pts`, one point per row."""
+
+import zlib
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from scipy.io import loadmat
+from scipy.io.matlab import MatReadError
+
+from auharness.errors import DataError
+
+__all__ = ["read_mat"]
+
+
+def read_mat(path: Path, num_points: int) -> npt.NDArray[np.float32]:
+    """Return the points of one frame, `[num_points, 2]` in pixels, as written by the vendor.
+
+    Raises:
+        DataError: if the file is not a MATLAB file, or has no `pts` of this shape.
+        FileNotFoundError: if it does not exist.
+    """
+    try:
+        content = loadmat(path, variable_names=["pts"])
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, TypeError, KeyError, NotImplementedError, EOFError, zlib.error, MatReadError) as error:
+        raise DataError(
+            f"{path}: expected a MATLAB file (before 7.3) with 'pts', got {error or 'no content'}"
+        ) from None
+    if "pts" not in content:
+        raise DataError(f"{path}: expected a variable 'pts' of {num_points} points, got none")
+    points = np.asarray(content["pts"])
+    if points.shape != (num_points, 2) or points.dtype.kind not in "fiu":
+        raise DataError(f"{path}: expected 'pts' of shape {num_points}x2, got {'x'.join(map(str, points.shape))}")
+    return points.astype(np.float32)
