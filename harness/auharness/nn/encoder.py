@@ -1,0 +1,97 @@
+"""The frame that patch-token models share: embed, blocks, final norm; only the blocks differ."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from auharness.errors import UsageError
+from auharness.nn.patch import PatchEmbed
+
+__all__ = ["Block", "Encoder", "Mlp", "tokens_per_row"]
+
+EMBEDDING_STD = 0.02
+"""Deviation of fresh position embeddings, as in ViT."""
+
+
+class Mlp(nn.Sequential):
+    """Two linear layers with a GELU between, `[...,dim] -> [...,dim]` (ViT).
+
+    Args:
+        dim: width of a token.
+        ratio: hidden width / dim.
+    """
+
+    def __init__(self, dim: int, *, ratio: float = 4.0) -> None:
+        hidden = int(dim * ratio)
+        super().__init__(nn.Linear(dim, hidden), nn.GELU(), nn.Linear(hidden, dim))
+
+
+class Block(nn.Module):
+    """Pre-norm block of one token mixer and one MLP, `[B,L,dim] -> [B,L,dim]` (ViT).
+
+    Args:
+        dim: width of a token.
+        mixer: `[B,L,dim] -> [B,L,dim]`.
+        mlp_ratio: hidden width of the MLP / dim.
+    """
+
+    def __init__(self, dim: int, *, mixer: nn.Module, mlp_ratio: float = 4.0) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(dim, eps=1e-6)
+        self.mixer = mixer
+        self.norm2 = nn.LayerNorm(dim, eps=1e-6)
+        self.mlp = Mlp(dim, ratio=mlp_ratio)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        tokens = tokens + self.mixer(self.norm1(tokens))
+        return tokens + self.mlp(self.norm2(tokens))
+
+
+class Encoder(nn.Module):
+    """Image to tokens, `[B,3,S,S] -> [B,J+1,dim]`: J patch tokens row by row, the class token last.
+
+    Z_0 = [X^1 W; ...; X^J W; CLS] + E_pos (arXiv:2503.23450, eq. 5), then the blocks and a LayerNorm.
+
+    Args:
+        blocks: each called as `block(tokens, *context)`.
+        image_size: S in pixels.
+        patch: side of a patch in pixels.
+        dim: width of a token.
+
+    Raises:
+        UsageError: if the patch does not divide the image.
+    """
+
+    def __init__(self, blocks: Sequence[nn.Module], *, image_size: int, patch: int, dim: int) -> None:
+        super().__init__()
+        self.dim = dim
+        self.grid = tokens_per_row(image_size, patch)
+        self.patches = PatchEmbed(patch, dim)
+        self.cls = nn.Parameter(torch.zeros(1, 1, dim))
+        self.positions = nn.Parameter(torch.randn(1, self.grid**2 + 1, dim) * EMBEDDING_STD)
+        self.blocks = nn.ModuleList(blocks)
+        self.norm = nn.LayerNorm(dim, eps=1e-6)
+
+    def forward(self, image: Tensor, *context: Tensor) -> Tensor:
+        patches = self.patches(image)
+        tokens = torch.cat((patches, self.cls.expand(len(patches), -1, -1)), dim=1) + self.positions
+        for block in self.blocks:
+            tokens = block(tokens, *context)
+        return self.norm(tokens)
+
+
+def tokens_per_row(image_size: int, patch: int) -> int:
+    """Return the number of patch tokens in a row of the image.
+
+    Raises:
+        UsageError: if the patch does not divide the image.
+
+    >>> tokens_per_row(224, 16)
+    14
+    """
+    if image_size % patch:
+        raise UsageError(
+            f"the crop of {image_size} px is no multiple of the patch of {patch} px; set preprocess.crop or patch"
+        )
+    return image_size // patch
