@@ -1,0 +1,99 @@
+"""From a request to plugins and data roots, without torch: what is cheap enough to ask before every run."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from auharness import registry
+from auharness.api import DatasetPlugin, ProtocolPlugin
+from auharness.data.manifest import manifest_stat
+from auharness.data.roots import RootChoice, check_origins, resolve_root
+from auharness.errors import UsageError, near
+from auharness.results.atomic import file_digest
+from auharness.runner.request import Request
+from auharness.settings import environment_settings, resolve
+
+__all__ = ["Inputs", "Layer", "gather", "model_layers"]
+
+Layer = tuple[str, Mapping[str, Any]]
+"""Where settings come from, and their nested values."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """The protocol and datasets of a request, ready to be indexed."""
+
+    request: Request
+    protocol: ProtocolPlugin
+    datasets: Mapping[str, DatasetPlugin]
+    roots: Mapping[str, RootChoice]
+    request_hash: str
+
+    @property
+    def origin(self) -> str:
+        """`licensed` or `synthetic`."""
+        return next(iter(self.roots.values())).origin
+
+
+def gather(request: Request) -> Inputs:
+    """Load the protocol and dataset plugins, find their roots and hash the request.
+
+    Raises:
+        UsageError: if a name or a setting is wrong, or licensed and synthetic roots are mixed.
+        DataError: if a root is missing.
+    """
+    registry.require("model", request.model)
+    protocol = resolve(registry.load("protocol", request.protocol)).plugin
+    names = tuple(dict.fromkeys((*protocol.train_on, *protocol.test_on)))
+    _check_names(request.data_roots, names)
+    _check_names(request.settings.get("data", {}), names)
+    roots = {name: _root(name, request) for name in names}
+    check_origins(roots)
+    datasets = {name: _dataset(name, request, roots[name]) for name in names}
+    return Inputs(request, protocol, datasets, roots, _hash(request, datasets))
+
+
+def model_layers(request: Request) -> list[Layer]:
+    """The model's settings outside its plugin, weakest first: file, environment, flags."""
+    flags = {key: value for key, value in request.settings.items() if key != "data"}
+    if request.max_steps is not None:
+        flags = {**flags, "recipe": {**flags.get("recipe", {}), "max_steps": request.max_steps}}
+    environment = {key: value for key, value in environment_settings(os.environ).items() if key != "data"}
+    return [("file", request.config.get("model", {})), ("environment", environment), ("flag", flags)]
+
+
+def _root(name: str, request: Request) -> RootChoice:
+    return resolve_root(
+        name,
+        flags=request.data_roots,
+        config=request.config.get("data_roots", {}),
+        env=os.environ,
+        size=request.data_size,
+        seed=request.data_seed,
+    )
+
+
+def _dataset(name: str, request: Request, root: RootChoice) -> DatasetPlugin:
+    sources = [("file", request.config), ("environment", environment_settings(os.environ)), ("flag", request.settings)]
+    layers: list[Layer] = [(origin, values.get("data", {}).get(name, {})) for origin, values in sources]
+    plugin = registry.load("dataset", name)
+    return resolve(plugin, dataset=name, layers=[*layers, ("root", {"root": root.path})]).plugin
+
+
+def _check_names(given: Mapping[str, Any], names: tuple[str, ...]) -> None:
+    for name in given:
+        if name not in names:
+            raise UsageError(f"dataset '{name}': the protocol reads {', '.join(names)}{near(name, names)}")
+
+
+def _hash(request: Request, datasets: Mapping[str, DatasetPlugin]) -> str:
+    sources = {
+        "model": registry.source_digest("model", request.model),
+        "protocol": registry.source_digest("protocol", request.protocol),
+        "datasets": {name: registry.source_digest("dataset", name) for name in datasets},
+        "environment": environment_settings(os.environ),
+        "manifests": {name: manifest_stat(plugin.root, plugin) for name, plugin in datasets.items()},
+        "weights": None if request.weights is None else file_digest(request.weights),
+    }
+    return request.hash(sources)

@@ -1,0 +1,126 @@
+"""Which rows train, validate and test in one fold, as columns that batches are made from."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from auharness.api import ModelPlugin, Recipe
+from auharness.data.cache import CropCache
+from auharness.data.index import Index
+from auharness.errors import DataError
+from auharness.records import Key, Task
+from auharness.training.source import Rows
+
+__all__ = ["Part", "make_task", "split_validation", "take_part"]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Rows of one part of a fold."""
+
+    positions: np.ndarray
+    """`[N]` row numbers in the index."""
+    rows: Rows
+    keys: tuple[str, ...]
+    """The split key of each row."""
+    n_missing: int = 0
+    """Rows left out because their pixels could not be decoded."""
+
+    def take(self, which: np.ndarray) -> "Part":
+        """Return the rows at these places."""
+        keys = tuple(self.keys[i] for i in which)
+        return replace(self, positions=self.positions[which], rows=self.rows.take(which), keys=keys)
+
+    def coded(self, labels: np.ndarray) -> "Part":
+        """Return the rows with at least one coded label; `labels` `[M,A]` of the whole index."""
+        return self.take(np.flatnonzero((labels[self.positions] >= 0).any(axis=1)))
+
+    def targets(self, index: Index, labels: np.ndarray) -> np.ndarray:
+        """Return what a loss compares with: `[N,A]` int8, or `[N]` class numbers."""
+        return index.classes()[self.positions] if index.kind == "clip-multiclass" else labels[self.positions]
+
+
+def take_part(
+    index: Index, ids: Iterable[Key], *, key: str, caches: Mapping[str, CropCache], limit: int | None = None
+) -> Part:
+    """Return the rows of split keys that have crops, in the order of the index.
+
+    Args:
+        index: all rows.
+        ids: (dataset, subject) or (dataset, clip) pairs.
+        key: what the ids name.
+        caches: dataset name -> prepared crops.
+        limit: keep this many rows, spread evenly.
+
+    Raises:
+        DataError: if no row is left.
+    """
+    positions = index.rows(ids, key=key)
+    if limit is not None and len(positions) > limit:
+        positions = positions[np.linspace(0, len(positions) - 1, limit).round().astype(int)]
+    table = index.table.iloc[positions]
+    fps = {source.dataset: source.fps for source in index.sources}
+    rates = table["dataset"].map(fps).to_numpy(np.float64)
+    frames = table["frame"].to_numpy(np.int64)
+    rows = Rows(
+        sample_ids=table["sample_id"].tolist(),
+        subjects=table["subject"].tolist(),
+        datasets=table["dataset"].tolist(),
+        sequences=table["sequence"].tolist(),
+        frames=frames,
+        time_s=frames / rates,
+    )
+    part = Part(positions, rows, tuple(table["subject" if key == "subject" else "sequence"]))
+    present = _present(rows, caches)
+    if not present.any():
+        raise DataError(f"no decodable row among {len(rows)} rows of {', '.join(sorted({d for d, _ in ids}))}")
+    return replace(part.take(np.flatnonzero(present)), n_missing=int((~present).sum()))
+
+
+def split_validation(part: Part, recipe: Recipe, *, key: str, seed: int) -> tuple[Part, Part | None]:
+    """Hold out whole training keys (subjects or clips) when the recipe selects by `inner-val`.
+
+    Raises:
+        DataError: if fewer than two keys train.
+    """
+    if recipe.selection != "inner-val":
+        return part, None
+    names = sorted(set(part.keys))
+    if len(names) < 2:
+        raise DataError(
+            f"inner-val: expected at least two training {key}s, got {len(names)}; use --set recipe.selection=last"
+        )
+    count = min(max(1, round(recipe.inner_val_share * len(names))), len(names) - 1)
+    held_out = {names[i] for i in np.random.default_rng(seed).permutation(len(names))[:count]}
+    inside = np.array([name in held_out for name in part.keys])
+    return part.take(np.flatnonzero(~inside)), part.take(np.flatnonzero(inside))
+
+
+def make_task(
+    index: Index, outputs: tuple[str, ...], train: Part, labels: np.ndarray, plugin: ModelPlugin, dataset: str
+) -> Task:
+    """Return what the model may know: names, sizes, and counts of the training rows alone."""
+    coded = labels[train.positions]
+    return Task(
+        outputs=outputs,
+        kind=index.kind,
+        dataset=dataset,
+        positives=tuple(map(int, (coded == 1).sum(axis=0))),
+        coded=tuple(map(int, (coded >= 0).sum(axis=0))),
+        image_size=plugin.preprocess.crop,
+        frames=plugin.preprocess.frames,
+    )
+
+
+def _present(rows: Rows, caches: Mapping[str, CropCache]) -> np.ndarray:
+    """Whether each row has a crop."""
+    known: dict[tuple[str, str], set[int]] = {}
+    present = np.empty(len(rows), bool)
+    for number, (dataset, sequence, frame) in enumerate(
+        zip(rows.datasets, rows.sequences, rows.frames.tolist(), strict=True)
+    ):
+        if (dataset, sequence) not in known:
+            known[dataset, sequence] = set(caches[dataset].sequence(sequence).frames.tolist())
+        present[number] = frame in known[dataset, sequence]
+    return present

@@ -1,0 +1,132 @@
+"""The plan: resolved settings with their origins, folds and seeds as units, and what is missing to run them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from auharness import __version__, registry
+from auharness.api import ModelPlugin
+from auharness.data.cache import CropSettings
+from auharness.data.index import Index, build_index
+from auharness.data.verify import verify
+from auharness.errors import UsageError, near
+from auharness.records import Fold
+from auharness.results.atomic import digest, file_digest
+from auharness.results.schema import DataInfo, UnitRef
+from auharness.runner.inputs import Inputs, model_layers
+from auharness.settings import Resolved, default_preset, resolve
+
+__all__ = ["SIZES", "Plan", "crop_settings", "make_plan", "variant_presets"]
+
+SIZES = ("paper", "tiny")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All that is decided before the first unit."""
+
+    inputs: Inputs
+    presets: tuple[str, ...]
+    model: Resolved[ModelPlugin]
+    index: Index
+    folds: tuple[Fold, ...]
+    data: DataInfo
+    run_id: str
+    units: tuple[UnitRef, ...]
+
+    @property
+    def plugin(self) -> ModelPlugin:
+        """The model with its resolved settings."""
+        return self.model.plugin
+
+    @property
+    def preset(self) -> str:
+        """The composed presets as one text."""
+        return ",".join(self.presets)
+
+
+def make_plan(inputs: Inputs) -> Plan:
+    """Index the data, resolve the model and list the units.
+
+    Raises:
+        UsageError: if a preset, setting or fold is wrong.
+        DataError: if data are missing or bad, or the model cannot give the paper's number with what is there.
+    """
+    request, protocol = inputs.request, inputs.protocol
+    model_class = registry.load("model", request.model)
+    presets = variant_presets(model_class, request.presets, synthetic=inputs.origin == "synthetic")
+    layers = model_layers(request)
+    if request.weights is not None:
+        layers.append(("flag", {"init": "weights"}))
+    model = resolve(model_class, dataset=protocol.train_on[0], presets=presets, layers=layers)
+    model.plugin.check_ready(origin=inputs.origin, weights=request.weights is not None)
+    indexes = [build_index(dataset) for dataset in inputs.datasets.values()]
+    index = indexes[0] if len(indexes) == 1 else Index.concat(indexes)
+    folds = _chosen(tuple(protocol.folds(index)), request.folds, protocol.name)
+    data = DataInfo(
+        origin="synthetic" if inputs.origin == "synthetic" else "licensed",
+        verified=_verified(inputs, indexes),
+        size=request.data_size if inputs.origin == "synthetic" else "",
+        manifests=index.manifests,
+    )
+    identity = _identity(inputs, model, index)
+    units = tuple(
+        UnitRef(unit_id=digest({**identity, "fold": fold.name, "seed": seed}, 16), fold=fold.name, seed=seed)
+        for seed in request.seeds
+        for fold in folds
+    )
+    return Plan(inputs, presets, model, index, folds, data, digest(identity, 12), units)
+
+
+def variant_presets(model: type[ModelPlugin], asked: tuple[str, ...], *, synthetic: bool) -> tuple[str, ...]:
+    """Return the presets with a size in front: the asked one, else `paper` on licensed data and `tiny` on stand-ins."""
+    if any(name in SIZES for name in asked):
+        return asked
+    return (default_preset(model, synthetic=synthetic), *asked)
+
+
+def crop_settings(plugin: ModelPlugin) -> CropSettings:
+    """How the crops of a model are made."""
+    preprocess = plugin.preprocess
+    return CropSettings(
+        method=preprocess.align,
+        size=preprocess.resize,
+        landmarks=preprocess.landmarks,
+        on_bad_frame=preprocess.on_bad_frame,
+    )
+
+
+def _chosen(folds: tuple[Fold, ...], asked: tuple[str, ...], protocol: str) -> tuple[Fold, ...]:
+    names = [fold.name for fold in folds]
+    for name in asked:
+        if name not in names:
+            raise UsageError(f"{protocol} has no fold '{name}'{near(name, names)} (folds: {', '.join(names)})")
+    return tuple(fold for fold in folds if not asked or fold.name in asked)
+
+
+def _verified(inputs: Inputs, indexes: list[Index]) -> bool | None:
+    """Whether all datasets with published counts agree with them; None when none has any."""
+    if inputs.origin == "synthetic":
+        return None
+    found = [verify(data, index).verified for data, index in zip(inputs.datasets.values(), indexes, strict=True)]
+    known = [value for value in found if value is not None]
+    return all(known) if known else None
+
+
+def _identity(inputs: Inputs, model: Resolved[ModelPlugin], index: Index) -> Mapping[str, Any]:
+    """All that a result depends on, except fold and seed."""
+    request, protocol = inputs.request, inputs.protocol
+    return {
+        "core": __version__,
+        "model": request.model,
+        "settings": model.plugin.model_dump(mode="json"),
+        "model_source": registry.source_digest("model", request.model),
+        "weights": None if request.weights is None else file_digest(request.weights),
+        "protocol": [protocol.name, protocol.version, registry.source_digest("protocol", protocol.name)],
+        "datasets": {
+            name: [plugin.model_dump(mode="json", exclude={"root"}), registry.source_digest("dataset", name)]
+            for name, plugin in inputs.datasets.items()
+        },
+        "manifests": index.manifests,
+        "limit": request.limit,
+    }

@@ -1,0 +1,104 @@
+"""What a user asks for, and the fast answer when it is already on disk."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from auharness import __version__
+from auharness.errors import UsageError, near
+from auharness.results.atomic import digest
+from auharness.settings import read_toml
+
+__all__ = ["DATA_SIZES", "Request", "make_request"]
+
+DATA_SIZES = ("tiny", "small", "full")
+PLACE_FIELDS = ("runs", "device", "jobs", "fresh", "data_roots", "config")
+"""Fields that say where and how fast, not what: they stay out of the request hash (roots enter by their manifests)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One `run` command.
+
+    Raises:
+        UsageError: on a value out of range.
+    """
+
+    model: str
+    protocol: str
+    presets: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = (0,)
+    folds: tuple[str, ...] = ()
+    """Names of folds; empty for all."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Nested values of `--set`: model settings, and `data.<dataset>.<key>` for datasets."""
+    config: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Content of the configuration file: the tables `model`, `data`, `data_roots` and `run`."""
+    data_roots: Mapping[str, str] = field(default_factory=dict)
+    data_size: str = "small"
+    data_seed: int = 0
+    runs: Path = Path("runs")
+    device: str = "auto"
+    jobs: int | None = None
+    """Processes at once; default: one per core on a CPU, one on a GPU."""
+    fresh: bool = False
+    limit: int | None = None
+    """Rows per part of each fold; makes a smoke run."""
+    max_steps: int | None = None
+    """Training steps per unit; makes a smoke run."""
+    weights: Path | None = None
+
+    def __post_init__(self) -> None:
+        if not self.seeds or len(set(self.seeds)) != len(self.seeds):
+            raise UsageError(f"seeds: expected distinct numbers, got {list(self.seeds)}")
+        for name in ("jobs", "limit", "max_steps"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UsageError(f"{name}: expected at least 1, got {value}")
+        if self.data_size not in DATA_SIZES:
+            raise UsageError(f"data_size: expected one of {', '.join(DATA_SIZES)}, got {self.data_size!r}")
+        if self.weights is not None and not self.weights.is_file():
+            raise UsageError(f"weights: no file {self.weights}; write one with 'auharness pretrain'")
+
+    @property
+    def smoke(self) -> bool:
+        """Whether the run is cut short."""
+        return self.limit is not None or self.max_steps is not None
+
+    def hash(self, sources: Mapping[str, Any]) -> str:
+        """Digest of what is asked and of everything it is made from.
+
+        Args:
+            sources: digests of plugin files, configuration, environment, starting weights and manifests' stat.
+        """
+        asked = {key: value for key, value in asdict(self).items() if key not in PLACE_FIELDS}
+        asked["weights"] = None if self.weights is None else str(self.weights)
+        asked["file"] = {table: self.config.get(table, {}) for table in ("model", "data")}
+        return digest({"asked": asked, "sources": dict(sources), "version": __version__})
+
+
+def make_request(*, config: Path | None = None, **options: Any) -> Request:
+    """Return a request from options, and from the configuration file's `[run]` table where an option is None.
+
+    Raises:
+        UsageError: if an option is unknown or has a wrong value, or the file cannot be used.
+    """
+    tables = {} if config is None else read_toml(config)
+    known = {item.name for item in fields(Request)} - {"config"}
+    given = {key: value for key, value in options.items() if value is not None}
+    for key in (*given, *tables.get("run", {})):
+        if key not in known:
+            raise UsageError(f"run: no option '{key}'{near(key, known)} (options: {', '.join(sorted(known))})")
+    values = {**tables.get("run", {}), **given}
+    for name in ("model", "protocol"):
+        if not values.get(name):
+            raise UsageError(f"run: no {name} given; name one with --{name} (see 'auharness list {name}s')")
+    for name in ("presets", "seeds", "folds"):
+        if name in values:
+            listed = values[name]
+            values[name] = (listed,) if isinstance(listed, (str, int)) else tuple(listed)
+    for name in ("runs", "weights"):
+        if name in values:
+            values[name] = Path(values[name])
+    return Request(**values, config=tables)

@@ -1,0 +1,15 @@
+"""From predictions to counts, and from the counts of finished units to one row with its floors and interval."""
+
+from auharness.scoring.predictions import cluster_counts, unit_metrics
+from auharness.scoring.thresholds import best_f1_threshold, decision_values
+from auharness.scoring.units import Score, fold_counts, score_units
+
+__all__ = [
+    "Score",
+    "best_f1_threshold",
+    "cluster_counts",
+    "decision_values",
+    "fold_counts",
+    "score_units",
+    "unit_metrics",
+]

@@ -1,0 +1,146 @@
+"""From the counts of finished units to one row: the headline, its interval, and the floors beside it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from auharness.api import ProtocolPlugin
+from auharness.errors import InconclusiveError
+from auharness.metrics import (
+    Aggregate,
+    Aggregation,
+    FoldCounts,
+    Metric,
+    aggregate,
+    all_aggregations,
+    are_disjoint,
+    metric,
+)
+from auharness.results.schema import UnitRecord
+from auharness.statistics.bootstrap import Interval, bootstrap_interval
+from auharness.statistics.floors import floors
+
+__all__ = ["Score", "fold_counts", "score_units"]
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One row: a model under a protocol, with all that must stand beside its number. Scores are in [0, 1]."""
+
+    headline: float
+    """Mean over the seeds of the protocol's headline metric under its aggregation."""
+    seed_sd: float | None
+    """Standard deviation over seeds; None for one seed."""
+    interval: Interval | None
+    """Of the counts summed over seeds: subjects are resampled, training noise is not."""
+    columns: tuple[str, ...]
+    by_label: tuple[float, ...]
+    n_defined: tuple[int, ...]
+    """Number of folds (or subjects) behind each label's score."""
+    by_fold: dict[str, float]
+    others: dict[str, float | None]
+    """The other aggregations; `pooled` is None where test parts overlap."""
+    floors: dict[str, float]
+    floors_by_label: dict[str, tuple[float, ...]]
+    metrics: dict[str, float]
+    """Every other metric of the protocol that follows from counts, under the headline's aggregation."""
+    metric: str
+    aggregation: str
+    n_frames: int
+    n_subjects: int
+    n_dropped: int
+    n_no_face: int
+    seeds: tuple[int, ...]
+    folds: tuple[str, ...]
+
+
+def fold_counts(units: Sequence[UnitRecord]) -> list[FoldCounts]:
+    """Return the counts of each fold, summed over the seeds among the units.
+
+    Raises:
+        InconclusiveError: if the seeds of one fold tested other clusters.
+    """
+    folds = []
+    for name in dict.fromkeys(unit.fold for unit in units):
+        members = [unit for unit in units if unit.fold == name]
+        clusters = [tuple(item.name for item in unit.clusters) for unit in members]
+        if len(set(clusters)) != 1:
+            raise InconclusiveError(f"fold {name}: its seeds tested different {members[0].aggregation} clusters")
+        counts = np.sum([[item.counts for item in unit.clusters] for unit in members], axis=0)
+        folds.append(FoldCounts(name, clusters[0], counts))
+    return folds
+
+
+def score_units(protocol: ProtocolPlugin, units: Sequence[UnitRecord], *, interval: bool = True) -> Score:
+    """Return the row of a run from its finished units.
+
+    Raises:
+        InconclusiveError: if there are no units, or their protocol versions differ.
+    """
+    if not units or len({unit.protocol_version for unit in units}) != 1:
+        raise InconclusiveError(
+            f"{protocol.name}: expected finished units of one protocol version, got {len(units)} units"
+        )
+    entry, how = metric(protocol.headline), protocol.aggregation
+    folds = fold_counts(units)
+    seeds = tuple(sorted({unit.seed for unit in units}))
+    values = [_headline(fold_counts([u for u in units if u.seed == seed]), entry, how) for seed in seeds]
+    whole = aggregate(folds, entry, _how(how))
+    trivial = floors(folds, entry, how=_how(how), rates=_training_rates(units))
+    every = all_aggregations(folds, entry)
+    return Score(
+        headline=float(np.mean(values)),
+        seed_sd=float(np.std(values, ddof=1)) if len(values) > 1 else None,
+        interval=bootstrap_interval(folds, entry, how=_how(how)) if interval else None,
+        columns=units[0].columns if entry.needs == "counts" else ("all",),
+        by_label=tuple(map(float, whole.by_label)),
+        n_defined=tuple(map(int, whole.n_defined)),
+        by_fold={fold.name: _headline([fold], entry, "pooled") for fold in folds},
+        others={name: _mean(value) for name, value in every.items() if name != how},
+        floors={name: value.mean for name, value in trivial.items()},
+        floors_by_label={name: tuple(map(float, value.by_label)) for name, value in trivial.items()},
+        metrics=_more_metrics(protocol, folds, how),
+        metric=entry.name,
+        aggregation=how,
+        n_frames=_distinct(units, folds, "n_frames"),
+        n_subjects=_distinct(units, folds, "n_subjects"),
+        n_dropped=max(sum(unit.n_dropped.values()) for unit in units),
+        n_no_face=_distinct(units, folds, "n_no_face"),
+        seeds=seeds,
+        folds=tuple(fold.name for fold in folds),
+    )
+
+
+def _distinct(units: Sequence[UnitRecord], folds: Sequence[FoldCounts], field: str) -> int:
+    """Sum a count over disjoint test parts of one seed; folds that test the same rows count them once."""
+    seed = units[0].seed
+    values = [int(getattr(unit, field)) for unit in units if unit.seed == seed]
+    return sum(values) if are_disjoint(folds) else max(values)
+
+
+def _training_rates(units: Sequence[UnitRecord]) -> dict[str, np.ndarray]:
+    """Prior of each fold: the rates of its coded training rows."""
+    rates = {}
+    for unit in units:
+        positives, coded = np.array(unit.train_positives, float), np.array(unit.train_coded, float)
+        rates[unit.fold] = np.divide(positives, coded, out=np.zeros_like(positives), where=coded > 0)
+    return rates
+
+
+def _more_metrics(protocol: ProtocolPlugin, folds: list[FoldCounts], how: str) -> dict[str, float]:
+    entries = [metric(name) for name in protocol.metrics if name != protocol.headline]
+    return {entry.name: _headline(folds, entry, how) for entry in entries if entry.needs != "scores"}
+
+
+def _headline(folds: Sequence[FoldCounts], entry: Metric, how: str) -> float:
+    return aggregate(folds, entry, _how(how)).mean
+
+
+def _how(name: str) -> Aggregation:
+    """The protocol's text as the type that the metrics take; `aggregate` refuses an unknown one."""
+    return name  # type: ignore[return-value]  # checked where it is used
+
+
+def _mean(value: Aggregate | None) -> float | None:
+    return None if value is None else value.mean
