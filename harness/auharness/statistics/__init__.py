@@ -2,7 +2,7 @@
 
 from auharness.statistics.bootstrap import DRAWS, LEVEL, Interval, bootstrap_interval
 from auharness.statistics.clips import clip_interval
-from auharness.statistics.compare import Comparison, compare, compare_family
+from auharness.statistics.compare import Comparison, compare, compare_family, swap_test
 from auharness.statistics.floors import floors
 from auharness.statistics.headline import Headline
 from auharness.statistics.holm import holm
@@ -21,4 +21,5 @@ __all__ = [
     "floors",
     "holm",
     "shared_ranks",
+    "swap_test",
 ]

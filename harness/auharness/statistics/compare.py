@@ -14,7 +14,7 @@ from auharness.statistics.bootstrap import DRAWS, LEVEL, Interval, interval_of
 from auharness.statistics.headline import Headline
 from auharness.statistics.holm import holm
 
-__all__ = ["Comparison", "compare", "compare_family"]
+__all__ = ["Comparison", "compare", "compare_family", "swap_test"]
 
 
 @dataclass(frozen=True)
@@ -50,11 +50,9 @@ def compare(
     draws: int = DRAWS,
     seed: int = 0,
 ) -> Comparison:
-    """Return the difference of two headlines, its p-value and its interval.
+    """Return the difference of two headlines, its p-value (`swap_test`) and its studentised interval.
 
-    Under the null hypothesis the two models are alike for each subject, so exchanging their counts subject by subject
-    (in all folds at once where folds share subjects) leaves the distribution of the difference as it is. The p-value is
-    the share of exchanges that give a difference at least as large, the observed one included.
+    The test decides, the interval shows how large the difference may be; near the limit they can disagree.
 
     Args:
         first: counts of the first model.
@@ -74,7 +72,7 @@ def compare(
     difference = one.estimate - two.estimate
     if np.isnan(difference):
         raise InconclusiveError("compare: one of the two has no defined score; nothing can be compared")
-    p_value, permutations = _swap_test(first, second, metric=metric, how=how, draws=draws, seed=seed)
+    p_value, permutations = swap_test(first, second, metric=metric, how=how, draws=draws, seed=seed)
     interval = None
     if all(len(stratum) > 1 for stratum in one.strata):
         interval = interval_of(
@@ -132,16 +130,35 @@ def compare_family(
     return {name: replace(comparison, p_adjusted=adjusted[name]) for name, comparison in found.items()}
 
 
-def _swap_test(
+def swap_test(
     first: Sequence[FoldCounts],
     second: Sequence[FoldCounts],
     *,
     metric: Metric,
     how: Aggregation,
-    draws: int,
-    seed: int,
+    draws: int = DRAWS,
+    seed: int = 0,
 ) -> tuple[float, int]:
-    """Return the two-sided p-value and the number of exchanges."""
+    """Return the two-sided p-value of the paired permutation test, and the number of exchanges.
+
+    Under the null hypothesis the two models are alike for each subject, so exchanging their counts subject by subject
+    (in all folds at once where folds share subjects) leaves the distribution of the difference as it is. The p-value is
+    the share of exchanges that give a difference at least as large, the observed one included. Where
+    all 2^K exchanges are not more than `draws`, each is tried once and the p-value is exact.
+
+    Args:
+        first: counts of the first model.
+        second: counts of the second model, same folds and subjects.
+        metric: a metric of counts or of a confusion matrix.
+        how: the aggregation that makes the headline.
+        draws: number of random exchanges.
+        seed: of these.
+
+    Raises:
+        InconclusiveError: folds, subjects or labels differ.
+        UsageError: as `aggregate`.
+    """
+    first, second = _aligned(first, second)
     # both models side by side as 2 K clusters; an exchange moves the weight of a subject from one half to the other.
     # The prefix sorts the first model's subjects before the second's
     both = [
