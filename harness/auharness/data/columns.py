@@ -1,5 +1,6 @@
 """Between records and the columns of the index table."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -79,7 +80,7 @@ def clip_table(records: Iterable[ClipRecord], outputs: Sequence[str]) -> pa.Tabl
 
 def frame_records(table: pa.Table, outputs: Sequence[str]) -> Iterator[FrameRecord]:
     """Yield the records of a frame table in row order."""
-    aus = [int(name[2:]) for name in outputs]
+    aus = _aus(outputs)
     for row in _rows(table):
         path = row["landmarks_path"]
         yield FrameRecord(
@@ -88,16 +89,16 @@ def frame_records(table: pa.Table, outputs: Sequence[str]) -> Iterator[FrameReco
             sequence=row["sequence"],
             frame=row["frame"],
             media=_media(row["media_path"], row["media_frame"]),
-            labels=_coded(row, outputs, aus),
+            labels={au: row[name] for au, name in aus},
             landmarks=LandmarkFile(path, row["landmarks_kind"], row["landmarks_frame"]) if path else None,
         )
 
 
 def clip_records(table: pa.Table, outputs: Sequence[str]) -> Iterator[ClipRecord]:
     """Yield the records of a clip table in row order."""
+    aus = _aus(outputs)
     for row in _rows(table):
         marks = zip(row["landmarks_path"], row["landmarks_kind"], row["landmarks_frame"], strict=True)
-        classes = row["label"] is not None
         yield ClipRecord(
             dataset=row["dataset"],
             subject=row["subject"],
@@ -105,7 +106,7 @@ def clip_records(table: pa.Table, outputs: Sequence[str]) -> Iterator[ClipRecord
             frames=tuple(row["frames"]),
             media=tuple(_media(p, f) for p, f in zip(row["media_path"], row["media_frame"], strict=True)),
             label=row["label"],
-            labels={} if classes else _coded(row, outputs, [int(name[2:]) for name in outputs]),
+            labels={au: row[name] for au, name in aus},
             landmarks=tuple(LandmarkFile(*mark) for mark in marks),
         )
 
@@ -153,8 +154,9 @@ def _one_hot(record: ClipRecord, outputs: Sequence[str]) -> dict[str, int]:
     return {output: int(output == record.label) for output in outputs}
 
 
-def _coded(row: Mapping[str, Any], outputs: Sequence[str], aus: Sequence[int]) -> dict[int, int]:
-    return {au: row[name] for au, name in zip(aus, outputs, strict=True)}
+def _aus(outputs: Sequence[str]) -> list[tuple[int, str]]:
+    """Return (AU number, column) of outputs that are AUs; empty for classes."""
+    return [(int(name[2:]), name) for name in outputs if re.fullmatch(r"AU\d+", name)]
 
 
 def _media(path: str, frame: int) -> Media:

@@ -103,10 +103,12 @@ def _open(root: Path, path: str) -> Path:
 
 
 def _source(plugin: type) -> str:
-    """Return the digest of the reader's file, or its name where there is no file."""
+    """Return the digest of the reader's file and table, or of its package; its name where there is no file."""
     try:
         file = Path(inspect.getfile(plugin))
     except (TypeError, OSError):
         return plugin.__qualname__
-    files = sorted(file.parent.glob("*.py")) if file.name == "__init__.py" else [file]
-    return hashlib.sha256(b"".join(part.read_bytes() for part in files)).hexdigest()
+    package = file.name == "__init__.py"
+    files = sorted(file.parent.rglob("*")) if package else [file, file.with_suffix(".csv")]
+    sources = [part for part in files if part.suffix in {".py", ".csv"} and part.is_file()]
+    return hashlib.sha256(b"".join(part.read_bytes() for part in sources)).hexdigest()
