@@ -122,6 +122,8 @@ class RunRecord(_Record):
     preset: str
     data_origin: DataOrigin
     units: tuple[UnitRef, ...]
+    folds_total: int
+    """Folds of the protocol; a run with fewer is not ranked."""
     smoke: bool = False
     headline: str = ""
     """One line for the terminal once the run is finished."""

@@ -1,8 +1,9 @@
 """The run folder: `runs/<protocol>/<model>/<run_id>/`, where a unit exists once its `unit.json` does."""
 
+import json
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -100,6 +101,23 @@ class RunFolder:
         line = canonical_json({"time": round(time.time(), 3), "event": name, **values})
         with (self.path / "events.jsonl").open("a", encoding="utf-8") as stream:
             stream.write(f"{line}\n")
+
+    def tail(self) -> Callable[[], list[dict[str, Any]]]:
+        """Return a function that gives the events appended since it was last called."""
+        path = self.path / "events.jsonl"
+        place = path.stat().st_size if path.is_file() else 0
+
+        def read() -> list[dict[str, Any]]:
+            nonlocal place
+            if not path.is_file():
+                return []
+            with path.open("rb") as stream:
+                stream.seek(place)
+                whole, newline, _ = stream.read().rpartition(b"\n")
+            place += len(whole) + len(newline)
+            return [json.loads(line) for line in whole.splitlines()]
+
+        return read
 
 
 def iter_runs(root: Path, *, protocol: str | None = None, model: str | None = None) -> Iterator[RunFolder]:

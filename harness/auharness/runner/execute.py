@@ -45,7 +45,6 @@ class UnitSpec:
     seed: int
     caches: Mapping[str, Path]
     data: DataInfo
-    n_bad: int
     weights_sha256: str
 
 

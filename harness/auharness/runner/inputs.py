@@ -1,7 +1,7 @@
 """From a request to plugins and data roots, without torch: what is cheap enough to ask before every run."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,7 +36,7 @@ class Inputs:
         return next(iter(self.roots.values())).origin
 
 
-def gather(request: Request) -> Inputs:
+def gather(request: Request, *, progress: Callable[[str, int, int, str], None] | None = None) -> Inputs:
     """Load the protocol and dataset plugins, find their roots and hash the request.
 
     Raises:
@@ -48,7 +48,7 @@ def gather(request: Request) -> Inputs:
     names = tuple(dict.fromkeys((*protocol.train_on, *protocol.test_on)))
     _check_names(request.data_roots, names)
     _check_names(request.settings.get("data", {}), names)
-    roots = {name: _root(name, request) for name in names}
+    roots = {name: _root(name, request, progress) for name in names}
     check_origins(roots)
     datasets = {name: _dataset(name, request, roots[name]) for name in names}
     return Inputs(request, protocol, datasets, roots, _hash(request, datasets))
@@ -63,7 +63,7 @@ def model_layers(request: Request) -> list[Layer]:
     return [("file", request.config.get("model", {})), ("environment", environment), ("flag", flags)]
 
 
-def _root(name: str, request: Request) -> RootChoice:
+def _root(name: str, request: Request, progress: Callable[[str, int, int, str], None] | None) -> RootChoice:
     return resolve_root(
         name,
         flags=request.data_roots,

@@ -1,8 +1,11 @@
 """The plan: resolved settings with their origins, folds and seeds as units, and what is missing to run them."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+import torch
 
 from auharness import __version__, registry
 from auharness.api import ModelPlugin
@@ -30,6 +33,8 @@ class Plan:
     model: Resolved[ModelPlugin]
     index: Index
     folds: tuple[Fold, ...]
+    folds_total: int
+    """Folds of the protocol, of which `folds` are planned."""
     data: DataInfo
     run_id: str
     units: tuple[UnitRef, ...]
@@ -38,6 +43,15 @@ class Plan:
     def plugin(self) -> ModelPlugin:
         """The model with its resolved settings."""
         return self.model.plugin
+
+    @property
+    def jobs(self) -> int:
+        """Processes at once: as asked, else one per core on a CPU and one on a GPU."""
+        request = self.inputs.request
+        if request.jobs is not None:
+            return request.jobs
+        on_gpu = request.device.startswith("cuda") or (request.device == "auto" and torch.cuda.is_available())
+        return 1 if on_gpu else min(len(self.units), os.cpu_count() or 1)
 
     @property
     def preset(self) -> str:
@@ -62,7 +76,8 @@ def make_plan(inputs: Inputs) -> Plan:
     model.plugin.check_ready(origin=inputs.origin, weights=request.weights is not None)
     indexes = [build_index(dataset) for dataset in inputs.datasets.values()]
     index = indexes[0] if len(indexes) == 1 else Index.concat(indexes)
-    folds = _chosen(tuple(protocol.folds(index)), request.folds, protocol.name)
+    every = tuple(protocol.folds(index))
+    folds = _chosen(every, request.folds, protocol.name)
     data = DataInfo(
         origin="synthetic" if inputs.origin == "synthetic" else "licensed",
         verified=_verified(inputs, indexes),
@@ -75,7 +90,7 @@ def make_plan(inputs: Inputs) -> Plan:
         for seed in request.seeds
         for fold in folds
     )
-    return Plan(inputs, presets, model, index, folds, data, digest(identity, 12), units)
+    return Plan(inputs, presets, model, index, folds, len(every), data, digest(identity, 12), units)
 
 
 def variant_presets(model: type[ModelPlugin], asked: tuple[str, ...], *, synthetic: bool) -> tuple[str, ...]:

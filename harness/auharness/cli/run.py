@@ -1,0 +1,102 @@
+"""`auharness run`: train and score one model under one protocol, and write the protocol's page."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import signal
+from typing import TYPE_CHECKING, Any
+
+from auharness.cli.common import common_options, console, emit, say
+from auharness.cli.request_options import add_request_options, request_from
+from auharness.errors import PreemptedError, UsageError
+
+if TYPE_CHECKING:
+    from auharness.cli.common import Subparsers
+    from auharness.runner import Progress, Request, RunResult
+
+__all__ = ["add_parser"]
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Add the command `run`."""
+    parser = subparsers.add_parser(
+        "run", parents=[common_options()], help="train and score a model under a protocol", description=__doc__
+    )
+    add_request_options(parser)
+    parser.add_argument("--fresh", action="store_true", help="make a new attempt; nothing is deleted")
+    parser.add_argument("--ablation", action="store_true", help="run every variant of the model's ablation table")
+    parser.set_defaults(handler=handle)
+
+
+def handle(args: argparse.Namespace) -> int:
+    """Run what is asked and print where the result is."""
+    request = request_from(args)
+    signal.signal(signal.SIGTERM, _preempted)
+    results = _ablation(args, request) if args.ablation else [_one(args, request)]
+    emit(args, [_as_dict(result) for result in results], lambda: "\n".join(_lines(results)))
+    return 0
+
+
+def _one(args: argparse.Namespace, request: Request) -> RunResult:
+    from auharness.runner import run_request
+
+    with _progress(args) as progress:
+        return run_request(request, progress=progress)
+
+
+def _ablation(args: argparse.Namespace, request: Request) -> list[RunResult]:
+    from auharness import registry
+    from auharness.leaderboard import write_ablation
+
+    variants = registry.load("model", request.model).variants
+    if not variants:
+        raise UsageError(f"--ablation: model '{request.model}' names no variants")
+    results = []
+    for variant in variants:
+        say(args, f"variant {variant}")
+        results.append(_one(args, dataclasses.replace(request, presets=(*request.presets, variant))))
+    page = write_ablation(request.runs, request.protocol, request.model)
+    say(args, f"ablation page: {page}")
+    return results
+
+
+def _progress(args: argparse.Namespace) -> Any:
+    """A progress display on a terminal, plain lines elsewhere, nothing with --quiet or --json."""
+    if args.quiet or args.json:
+        return _Silent()
+    from auharness.cli.progress import RunProgress
+
+    return RunProgress(console(args, stderr=True))
+
+
+class _Silent:
+    def __enter__(self) -> Progress:
+        from auharness.runner import Progress
+
+        return Progress()
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+
+def _preempted(*_: object) -> None:
+    raise PreemptedError("asked to end by SIGTERM; run the same command again to go on")
+
+
+def _as_dict(result: RunResult) -> dict[str, Any]:
+    return {
+        "run": str(result.path),
+        "page": str(result.page),
+        "headline": result.headline,
+        "kept": result.kept,
+        "done": result.done,
+    }
+
+
+def _lines(results: list[RunResult]) -> list[str]:
+    lines = []
+    for result in results:
+        state = f"{result.kept} units kept, {result.done} done"
+        lines += [result.headline, f"run: {result.path} ({state})"]
+    return [*lines, f"page: {results[-1].page}"]

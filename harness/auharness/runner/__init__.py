@@ -1,0 +1,145 @@
+"""From a request to finished units and a page: answer, plan, prepare, execute, score.
+
+Importing this package does not import torch, and a request that is answered on disk never does.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from auharness.errors import UnitsFailedError
+from auharness.results.store import RunFolder, iter_runs
+from auharness.runner.inputs import Inputs, gather
+from auharness.runner.progress import Progress
+from auharness.runner.request import Request, make_request
+
+if TYPE_CHECKING:
+    from auharness.runner.plan import Plan
+    from auharness.scoring import Score
+
+__all__ = ["Progress", "Request", "RunResult", "make_request", "run", "run_request"]
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """A finished run."""
+
+    path: Path
+    """The run folder."""
+    page: Path
+    """The protocol's page, on which the run stands."""
+    headline: str
+    """One line: model, score, interval, floor."""
+    kept: int
+    """Units that were finished before."""
+    done: int
+    """Units that this call finished."""
+
+    @cached_property
+    def score(self) -> "Score":
+        """The row of the run."""
+        from auharness import registry
+        from auharness.scoring import score_units
+
+        folder = RunFolder(self.path)
+        return score_units(registry.load("protocol", folder.record.protocol)(), folder.finished())
+
+
+def run(
+    model: str, protocol: str, *, config: Path | None = None, progress: Progress | None = None, **options: Any
+) -> RunResult:
+    """Train and score one model under one protocol, and write the protocol's page.
+
+    Finished units are kept: the same call goes on where an earlier one ended.
+
+    Args:
+        model: name of a model plugin.
+        protocol: name of a protocol plugin.
+        config: TOML file with the tables `model`, `data`, `data_roots` and `run`.
+        progress: receives what happens; default silent.
+        options: fields of `Request`: `presets`, `seeds`, `folds`, `settings`, `data_roots`, `data_size`, `runs`, ...
+
+    Raises:
+        UsageError: if a name, setting or option is wrong.
+        DataError: if data, weights or an optional package are missing or bad.
+        UnitsFailedError: if some units failed; the finished ones are kept.
+    """
+    request = make_request(config=config, model=model, protocol=protocol, **options)
+    return run_request(request, progress=progress or Progress())
+
+
+def run_request(request: Request, *, progress: Progress) -> RunResult:
+    """Do what a request asks; see `run`."""
+    inputs = gather(request, progress=progress.data)
+    answered = None if request.fresh else find_answer(inputs)
+    if answered is not None:
+        record = answered.record
+        return RunResult(answered.path, _page(request, record.protocol), record.headline, len(record.units), 0)
+    from auharness.runner.plan import make_plan
+
+    return _execute(make_plan(inputs), progress)
+
+
+def find_answer(inputs: Inputs) -> RunFolder | None:
+    """Return the newest complete attempt that answers exactly this request."""
+    request = inputs.request
+    found = [
+        run
+        for run in iter_runs(request.runs, protocol=request.protocol, model=request.model)
+        if run.record.request_hash == inputs.request_hash and run.record.headline and run.is_complete
+    ]
+    return max(found, key=lambda run: run.record.attempt, default=None)
+
+
+def _page(request: Request, protocol: str) -> Path:
+    page = request.runs / "leaderboard" / f"{protocol}.md"
+    if not page.is_file():
+        from auharness.leaderboard import write_page
+
+        return write_page(request.runs, protocol)
+    return page
+
+
+def _execute(plan: "Plan", progress: Progress) -> RunResult:
+    from auharness import registry
+    from auharness.executors.local import run_local
+    from auharness.leaderboard import write_page
+    from auharness.runner.execute import execute
+    from auharness.runner.finish import headline_of
+    from auharness.runner.prepare import make_specs, open_run, prepare_crops
+
+    request = plan.inputs.request
+    crops = prepare_crops(plan, progress)
+    folder = open_run(plan)
+    waiting = [unit for unit in plan.units if not folder.is_finished(unit.unit_id)]
+    hooks = registry.observers()
+    registry.notify(hooks, "auharness_run_started", run_dir=folder.path, request={"model": request.model})
+    progress.units(plan.units, kept=len(plan.units) - len(waiting))
+    specs = make_specs(plan, waiting, crops, folder)
+    tail = folder.tail()
+    jobs = plan.jobs
+    failures = run_local(execute, specs, jobs=jobs, tick=lambda: progress.events(tail()))
+    _tell(hooks, folder, waiting, failures)
+    if failures:
+        spec, reason = failures[0]
+        raise UnitsFailedError(
+            f"{len(failures)} of {len(plan.units)} units failed, the others are kept; fold {spec.fold.name}, seed "
+            f"{spec.seed}: {reason}; run the same command again to repeat the failed ones"
+        )
+    folder.write_record(folder.record.model_copy(update={"headline": headline_of(plan.inputs.protocol, folder)}))
+    page = write_page(request.runs, request.protocol)
+    return RunResult(folder.path, page, folder.record.headline, len(plan.units) - len(waiting), len(waiting))
+
+
+def _tell(hooks: Any, folder: RunFolder, waiting: Sequence[Any], failures: Sequence[Any]) -> None:
+    """Tell the observers how each unit and the run ended."""
+    from auharness import registry
+
+    failed = {spec.unit_id for spec, _ in failures}
+    for unit in waiting:
+        status = "failed" if unit.unit_id in failed else "finished"
+        registry.notify(hooks, "auharness_unit_finished", run_dir=folder.path, unit_id=unit.unit_id, status=status)
+    status = "failed" if failed else "finished"
+    registry.notify(hooks, "auharness_run_finished", run_dir=folder.path, status=status)

@@ -1,0 +1,27 @@
+"""The one line that a finished run says."""
+
+from auharness.api import ProtocolPlugin
+from auharness.results.store import RunFolder
+from auharness.scoring import Score, score_units
+
+__all__ = ["headline_of", "one_line"]
+
+
+def headline_of(protocol: ProtocolPlugin, folder: RunFolder) -> str:
+    """Return model, protocol, score with interval, and the highest floor, in percent."""
+    record = folder.record
+    return f"{record.model} on {record.protocol}: {one_line(score_units(protocol, folder.finished()))}"
+
+
+def one_line(score: Score) -> str:
+    """Return `F1 71.23 [68.10, 74.02] (fold-mean, 3 folds, 41 subjects; floor constant-1 48.04)`."""
+    text = f"{score.metric.upper()} {100 * score.headline:.2f}"
+    if score.interval is not None:
+        text += f" [{100 * score.interval.low:.2f}, {100 * score.interval.high:.2f}]"
+    if score.seed_sd is not None:
+        text += f" sd {100 * score.seed_sd:.2f} over {len(score.seeds)} seeds"
+    highest = max(score.floors, key=lambda name: score.floors[name])
+    return (
+        f"{text} ({score.aggregation}, {len(score.folds)} folds, {score.n_subjects} subjects, {score.n_frames} frames; "
+        f"floor {highest} {100 * score.floors[highest]:.2f})"
+    )
