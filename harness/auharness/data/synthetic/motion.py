@@ -1,7 +1,7 @@
 """How a face moves through a sequence: activation curves, unlabelled movement, head pose and light.
 
-All curves are drawn for the whole vendor-length sequence at its frame rate; smaller stand-ins keep some frames of it. So
-a frame of a small stand-in looks like one of the full stand-in, and activation lengths stay in proportion.
+All curves are drawn for the whole vendor-length sequence at its frame rate; smaller stand-ins keep some frames of it.
+So a frame of a small stand-in looks like one of the full stand-in, and activation lengths stay in proportion.
 """
 
 import zlib
@@ -9,7 +9,7 @@ import zlib
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
-from scipy.stats import norm
+from scipy.special import ndtri
 
 __all__ = [
     "PRESENT_FROM",
@@ -85,7 +85,7 @@ def distractor_curves(
     latent = smooth_noise(rng, frames, channels=len(rates), width=0.8 * fps)
     # the threshold moves with the sequence: some people never show an AU, others often
     latent = 0.7 * latent + 0.71 * rng.standard_normal(len(rates))
-    occurrence = latent > norm.isf(rates)
+    occurrence = latent > -ndtri(rates)
     return activation_curves(occurrence, fps=fps, rng=rng)
 
 
