@@ -1,7 +1,7 @@
 """Where the root of a dataset comes from: a flag, the environment, the config file, or a synthetic stand-in."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -74,6 +74,7 @@ def resolve_root(
     env: Mapping[str, str] = os.environ,
     size: str = "small",
     seed: int = 0,
+    progress: Callable[[int, int, str], None] | None = None,
 ) -> RootChoice:
     """Return the root of a dataset; writes the synthetic stand-in into the cache if no root is given.
 
@@ -84,6 +85,7 @@ def resolve_root(
         env: environment variables.
         size: size of the stand-in.
         seed: seed of the stand-in.
+        progress: called while a stand-in is written with (subjects done, subjects in all, subject).
 
     Raises:
         DataError: if a given root is not a folder.
@@ -94,7 +96,7 @@ def resolve_root(
         return choice
     from auharness.data.synthetic.standin import ensure_standin
 
-    return RootChoice(name, ensure_standin(name, size=size, seed=seed), "synthetic", "stand-in")
+    return RootChoice(name, ensure_standin(name, size=size, seed=seed, progress=progress), "synthetic", "stand-in")
 
 
 def check_origins(choices: Iterable[RootChoice]) -> Literal["licensed", "synthetic"]:
