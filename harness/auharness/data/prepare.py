@@ -189,7 +189,7 @@ def _listing(bad: Sequence[BadFrame]) -> str:
     lines = [f"  {message}{f' ({count} frames)' if count > 1 else ''}" for message, count in faults.items()]
     return "\n".join(
         [
-            f"{len(bad)} frames cannot be read; repair the files, or leave the frames out with --on-bad-frame drop:",
+            f"frames that cannot be read: {len(bad)}; repair the files, or leave the frames out with --on-bad-frame drop:",
             *lines,
         ]
     )

@@ -1,12 +1,10 @@
 """MATLAB landmark files as DISFA ships them: one file per frame, variable `pts`, one point per row."""
 
-import zlib
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from scipy.io import loadmat
-from scipy.io.matlab import MatReadError
 
 from auharness.errors import DataError
 
@@ -20,14 +18,13 @@ def read_mat(path: Path, num_points: int) -> npt.NDArray[np.float32]:
         DataError: if the file is not a MATLAB file, or has no `pts` of this shape.
         FileNotFoundError: if it does not exist.
     """
+    path.stat()
     try:
-        content = loadmat(path, variable_names=["pts"])
-    except FileNotFoundError:
-        raise
-    except (OSError, ValueError, TypeError, KeyError, NotImplementedError, EOFError, zlib.error, MatReadError) as error:
-        raise DataError(
-            f"{path}: expected a MATLAB file (before 7.3) with 'pts', got {error or 'no content'}"
-        ) from None
+        content = loadmat(str(path), appendmat=False, variable_names=["pts"])
+    except Exception as error:
+        # on damaged bytes scipy's parser raises whatever it stumbles over
+        fault = str(error) or type(error).__name__
+        raise DataError(f"{path}: expected a MATLAB file (before 7.3) with 'pts', got: {fault}") from None
     if "pts" not in content:
         raise DataError(f"{path}: expected a variable 'pts' of {num_points} points, got none")
     points = np.asarray(content["pts"])
