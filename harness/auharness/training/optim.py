@@ -52,10 +52,10 @@ def lr_factor(step: int, total: int, recipe: Recipe) -> float:
     [1.0, 0.854, 0.5, 0.146]
     """
     if recipe.schedule == "onecycle":
-        rise = max(1, round(0.3 * total))
-        if step < rise:
+        rise, last = max(0.3 * total - 1, 1e-9), total - 1
+        if step <= rise:
             return _cosine(1 / 25, 1.0, step / rise)
-        return _cosine(1.0, 1 / 25e4, (step - rise) / max(1, total - rise))
+        return _cosine(1.0, 1 / 25e4, (step - rise) / (last - rise))
     warm = round(recipe.warmup * total)
     if step < warm:
         return (step + 1) / warm
