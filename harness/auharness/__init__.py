@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     )
     from auharness.hookspecs import hookimpl
     from auharness.records import ClipRecord, Fold, FrameRecord, LandmarkFile, Media, Task, read_parts
+    from auharness.runner import run
 
     __version__: str
 
@@ -35,6 +36,7 @@ _HOMES = {
     ),
     "auharness.hookspecs": ("hookimpl",),
     "auharness.records": ("ClipRecord", "Fold", "FrameRecord", "LandmarkFile", "Media", "Task", "read_parts"),
+    "auharness.runner": ("run",),
 }
 _HOME_OF = {name: home for home, exported in _HOMES.items() for name in exported}
 
@@ -56,6 +58,7 @@ __all__ = [
     "__version__",
     "hookimpl",
     "read_parts",
+    "run",
 ]
 
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_args
 from auharness.errors import UsageError, near
 
 if TYPE_CHECKING:
-    from pydantic import BaseModel, ValidationError
+    from pydantic import BaseModel
+    from pydantic_core import ErrorDetails
 
     from auharness.api import Plugin
 
@@ -51,16 +52,17 @@ def resolve(
             per problem.
     """
     tree = _defaults(plugin)
-    origins: dict[str, str] = {key: DEFAULT for key, _ in _leaves(plugin, tree)}
+    given: dict[str, str] = {}
     stack = [(f"by_dataset {dataset}", plugin.by_dataset.get(dataset, {}))]
     stack += [(f"preset {name}", _preset(plugin, name)) for name in presets]
     _refuse_conflicts(plugin, presets)
     for origin, settings in [*stack, *layers]:
         for key, value in _flatten(plugin, settings, origin):
             _put(tree, key, value)
-            origins[key] = origin
-    built = _validate(plugin, tree, origins)
-    return Resolved(built, origins, dict(_leaves(plugin, built)))
+            given[key] = origin
+    built = _validate(plugin, tree, given)
+    values = dict(_leaves(plugin, built))
+    return Resolved(built, {key: given.get(key, DEFAULT) for key in values}, values)
 
 
 def default_preset(plugin: type[Plugin], *, synthetic: bool) -> str:
@@ -184,29 +186,28 @@ def _validate(plugin: type[P], tree: dict[str, Any], origins: Mapping[str, str])
     try:
         return plugin.model_validate(tree)
     except ValidationError as error:
-        raise UsageError("\n".join(_lines(plugin, error, origins))) from error
+        known = {key for key, _ in _leaves(plugin, _defaults(plugin))}
+        lines = [_line(plugin.name, problem, known, origins) for problem in error.errors(include_url=False)]
+        raise UsageError("\n".join(lines)) from error
 
 
-def _lines(plugin: type[Plugin], error: ValidationError, origins: Mapping[str, str]) -> Iterator[str]:
-    """Yield one line per problem: setting, got, origin, expected, near miss."""
-    for problem in error.errors(include_url=False):
-        path = [str(part) for part in problem["loc"]]
-        # the location may go on into the items of a tuple or the members of a union
-        keys = [".".join(path[:end]) for end in range(len(path), 0, -1)]
-        key = next((key for key in keys if key in origins), ".".join(path))
-        message = problem["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
-        if problem["type"] == "missing":
-            yield f"'{plugin.name}' needs the setting {key}"
-        elif problem["type"] in ("value_error", "assertion_error"):
-            yield f"'{plugin.name}': {f'{key}: ' if key else ''}{message}"
-        else:
-            expected = message.removeprefix("Input should be ")
-            got = problem["input"]
-            hint = near(got, _choices(problem)) if isinstance(got, str) else ""
-            origin = origins.get(key, "")
-            yield f"{key} is {got!r}{f' ({origin})' if origin else ''}, expected {expected}{hint}"
+def _line(owner: str, problem: ErrorDetails, known: set[str], origins: Mapping[str, str]) -> str:
+    """Say what one validation problem is: setting, got, origin, expected, near miss."""
+    path = [str(part) for part in problem["loc"]]
+    # the location may go on into the items of a tuple or the members of a union
+    key = next((key for end in range(len(path), 0, -1) if (key := ".".join(path[:end])) in known), ".".join(path))
+    message = problem["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    if problem["type"] == "missing":
+        item = ".".join(path[key.count(".") + 1 :])
+        return f"{key}: item {item} (counted from 0) is missing" if item else f"'{owner}' needs the setting {key}"
+    if problem["type"] in ("value_error", "assertion_error"):
+        return f"'{owner}': {f'{key}: ' if key else ''}{message}"
+    got = problem["input"]
+    origin = f" ({origins[key]})" if key in origins else ""
+    hint = near(got, _choices(problem)) if isinstance(got, str) else ""
+    return f"{key} is {got!r}{origin}, expected {message.removeprefix('Input should be ')}{hint}"
 
 
-def _choices(problem: Mapping[str, Any]) -> list[str]:
+def _choices(problem: ErrorDetails) -> list[str]:
     expected = str(problem.get("ctx", {}).get("expected", ""))
     return [word.strip().strip("'") for word in expected.replace(" or ", ",").split(",") if word.strip()]

@@ -10,7 +10,7 @@ from auharness.errors import UsageError, near
 __all__ = ["environment_settings", "parse_set", "read_toml"]
 
 ENVIRONMENT_PREFIX = "AUHARNESS_SET__"
-TABLES = ("model", "data_roots", "run")
+TABLES = ("model", "data", "data_roots", "run")
 
 
 def parse_set(assignments: Sequence[str]) -> dict[str, Any]:
@@ -47,7 +47,7 @@ def environment_settings(environment: Mapping[str, str]) -> dict[str, Any]:
 
 
 def read_toml(path: Path) -> dict[str, dict[str, Any]]:
-    """Return the tables `model`, `data_roots` and `run` of a configuration file; absent tables are empty.
+    """Return the tables `model`, `data`, `data_roots` and `run` of a configuration file; absent tables are empty.
 
     A relative data root is taken from the folder of the file.
 

@@ -1,0 +1,87 @@
+"""What the commands share: common options, and output for people or for machines. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+
+__all__ = ["Parser", "common_options", "console", "emit", "say", "text_table"]
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line and whose long options are never abbreviated."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        options.setdefault("allow_abbrev", False)
+        super().__init__(*args, **options)
+
+    def error(self, message: str) -> NoReturn:
+        """Print one line to stderr and leave with exit code 2."""
+        self.exit(2, f"auharness: error: {message}; see: {self.prog} --help\n")
+
+
+def common_options() -> Parser:
+    """Return a parent parser with `--json`, `--quiet` and `--no-color`, for `add_parser(..., parents=[...])`."""
+    parent = Parser(add_help=False)
+    group = parent.add_argument_group("output")
+    group.add_argument("--json", action="store_true", help="print one JSON document for machines")
+    group.add_argument("--quiet", action="store_true", help="print results and errors only")
+    group.add_argument("--no-color", action="store_true", help="no colours; also NO_COLOR=1")
+    return parent
+
+
+def console(args: argparse.Namespace, *, stderr: bool = False) -> Console:
+    """Return a rich console that follows the common options.
+
+    Args:
+        args: parsed arguments with the common options.
+        stderr: write to stderr, where progress and remarks belong.
+    """
+    from rich.console import Console
+
+    return Console(
+        stderr=stderr, no_color=args.no_color or None, quiet=stderr and args.quiet, highlight=False, soft_wrap=True
+    )
+
+
+def emit(args: argparse.Namespace, data: object, text: str | Callable[[], str]) -> None:
+    """Print the result of a command: `data` as JSON with `--json`, else the text.
+
+    Args:
+        args: parsed arguments with the common options.
+        data: what JSON can hold; paths and other objects become text.
+        text: the text, or a function that makes it only when it is wanted.
+    """
+    if args.json:
+        print(json.dumps(data, indent=2, ensure_ascii=False, default=str))
+        return
+    shown = text if isinstance(text, str) else text()
+    if shown:
+        print(shown)
+
+
+def say(args: argparse.Namespace, message: str) -> None:
+    """Print a remark to stderr unless `--quiet` is given."""
+    if not args.quiet:
+        print(message, file=sys.stderr)
+
+
+def text_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Return left-aligned columns as plain text; for wide tables with colours use `console`.
+
+    >>> print(text_table(["name", "paper"], [["au-ttt", "2025"]]))
+    name    paper
+    au-ttt  2025
+    """
+    cells = [[str(cell) for cell in row] for row in (columns, *rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(columns))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
+    return "\n".join(lines)
