@@ -130,28 +130,35 @@ def _pictures(path: Path) -> Iterator[tuple[int, av.VideoFrame]]:
 
 
 def _numbered(path: Path, container: "av.container.InputContainer") -> Iterator[tuple[int, av.VideoFrame]]:
+    """Number pictures by the rank of their time stamp, or by counting where stamps are missing or cannot be trusted.
+
+    A packet holds one picture, so the rank stays right when an earlier picture is lost; a count does not, so there
+    the first fault ends the reading.
+    """
     stream = container.streams.video[0]
+    context = stream.codec_context
     # one thread, so that the load of the machine is the number of workers
-    stream.codec_context.thread_count = 1
+    context.thread_count = 1
     stamps: list[int] = []
-    stamped, damaged, count = True, False, 0
+    damaged, count = False, 0
+    # AVI stores the order of decoding only: with bidirectional frames its stamps of presentation are guesses
+    guesses = container.format.name == "avi"
+    stamped = True
     for packet in container.demux(stream):
         if packet.size and not packet.is_discard:
-            stamped = stamped and packet.pts is not None
+            stamped = stamped and packet.pts is not None and not (guesses and context.has_b_frames)
             if stamped and packet.pts is not None:
                 insort(stamps, packet.pts)
         try:
             pictures = packet.decode()
         except av.error.FFmpegError as error:
             if not stamped:
-                # without time stamps the frames that follow cannot be numbered
                 raise DataError(f"{path}: frame {count} cannot be decoded ({error.strerror})") from None
             damaged = True
             continue
         for picture in pictures:
             # until the next key frame a picture may be built on the damaged one
             damaged = picture.is_corrupt or (damaged and not picture.key_frame)
-            # a packet holds one picture, so the rank of its time stamp is its number even if an earlier one is lost
             index = bisect_left(stamps, picture.pts) if stamped and picture.pts is not None else count
             count = index + 1
             if not damaged:

@@ -116,6 +116,8 @@ def test_what_is_no_picture_is_refused(tmp_path, content, message):
         ("b.avi", "mpeg4", "yuv420p"),
         ("c.mp4", "mpeg4", "yuv420p"),
         ("d.mp4", "libx264", "yuv420p"),
+        ("e.avi", "libx264", "yuv420p"),
+        ("f.mkv", "libx264", "yuv420p"),
     ],
 )
 def test_each_video_frame_has_its_number_in_order_of_presentation(tmp_path, name, codec, pix_fmt):
@@ -150,6 +152,17 @@ def test_after_damage_nothing_counts_until_the_next_key_frame(tmp_path):
     good = [(i, image) for i, image in found if not isinstance(image, DataError)]
     assert [i for i, _ in found] == list(range(30))
     assert 0 < len(good) < 30 and numbers(good) == [(i, i) for i, _ in good]
+
+
+def test_without_time_stamps_the_first_damage_ends_the_reading(tmp_path):
+    path = tmp_path / "a.avi"
+    video(path, "libx264", 40)
+    damage_packet(path, 20)
+    found = list(scan_video_frames(path, range(40)))
+    good = [(i, image) for i, image in found if not isinstance(image, DataError)]
+    assert [i for i, _ in found] == list(range(40))
+    assert 0 < len(good) <= 21 and numbers(good) == [(i, i) for i in range(len(good))]
+    assert "cannot be decoded" in str(found[-1][1])
 
 
 def test_too_few_frames_say_how_many_there_are(tmp_path):
