@@ -21,7 +21,7 @@ from auharness.records import FrameRecord
 
 __all__ = ["Estimate", "PrepareReport", "by_sequence", "estimate", "prepare"]
 
-# milliseconds of CPU time per frame on one core of a 2-core server: 1040 x 1392 stills, 1024 x 768 video; writing included
+# milliseconds of CPU time per frame on one server core: 1040 x 1392 stills, 1024 x 768 video; writing included
 _STILL_MS = 10.0
 _VIDEO_MS = 5.0
 _ALIGN_MS = 2.5
