@@ -1,23 +1,20 @@
 """Rendering a performance: one image and its 68 landmarks per kept frame."""
 
-import math
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from auharness.data.synthetic.identity import Scene, sample_identity, sample_scene
-from auharness.data.synthetic.motion import named_rng, named_seed
+from auharness.data.synthetic.identity import sample_identity, sample_scene
+from auharness.data.synthetic.motion import named_seed
 from auharness.data.synthetic.render import render_face
 from auharness.data.synthetic.takes import Performance, Take
 
 __all__ = ["film"]
 
 _BRIGHTNESS_DRIFT = 0.05  # standard deviation over the frames of a recording, as a share
-_LAMP_MOVES = 0.08  # standard deviation of each component of the unit vector
 
 
 def film(
@@ -32,7 +29,7 @@ def film(
 ) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.float32]]]:
     """Yield RGB image [pixels, pixels, 3] and landmarks [68, 2] in image pixels of every kept frame.
 
-    The person depends on the subject alone, the scene on subject and task, the sensor noise on the camera too.
+    Person and scene depend on the subject alone; the sensor noise is another one for every camera and frame.
 
     Args:
         take: who and what.
@@ -45,7 +42,6 @@ def film(
     """
     identity = sample_identity(named_seed(seed, domain, take.subject, "identity"))
     scene = sample_scene(domain, named_seed(seed, domain, take.subject, "scene"))
-    scene = _lamp_moved(scene, named_rng(seed, domain, take.subject, take.task, "light"))
     for index, shown in enumerate(performance.shown):
         yaw, pitch, roll = performance.pose[index].tolist()
         image, landmarks = render_face(
@@ -58,11 +54,4 @@ def film(
         )
         # brightness is changed here and not in the scene, which the renderer may use as a key for what does not move
         gain = 1.0 + _BRIGHTNESS_DRIFT * float(np.clip(performance.light[index], -2, 2))
-        yield cv2.convertScaleAbs(image, alpha=gain), landmarks
-
-
-def _lamp_moved(scene: Scene, rng: np.random.Generator) -> Scene:
-    """Return the scene with its key light turned by a few degrees, as between two recordings."""
-    x, y, z = np.asarray(scene.light) + _LAMP_MOVES * rng.standard_normal(3)
-    length = math.hypot(x, y, z)
-    return replace(scene, light=(float(x / length), float(y / length), float(z / length)))
+        yield np.asarray(cv2.convertScaleAbs(image, alpha=gain), np.uint8), landmarks

@@ -52,7 +52,7 @@ def ensure_standin(
         size: `tiny`, `small` or `full`.
         seed: everything random follows from it.
         root: folder to write to; it must not exist, be empty, or hold the same stand-in. `None` takes the user cache.
-        jobs: worker processes; `None` takes one per available core (one process for `tiny`).
+        jobs: worker processes; `None` takes one per available core.
         progress: called with (subjects done, subjects in all, subject) from the calling thread or a helper thread.
 
     Raises:
@@ -150,7 +150,7 @@ def _write(
         if progress is not None:
             progress(len(written), len(everyone), subject)
 
-    write_subjects(partial, dataset, missing, size=size, seed=seed, jobs=_jobs(jobs, size), done=done)
+    write_subjects(partial, dataset, missing, size=size, seed=seed, jobs=_jobs(jobs), done=done)
     counts: Counter[str] = Counter({"subjects": len(everyone)})
     for subject in everyone:
         counts.update(read_json(markers / f"{subject}.json"))
@@ -159,12 +159,9 @@ def _write(
     partial.replace(target)
 
 
-def _jobs(jobs: int | None, size: str) -> int:
+def _jobs(jobs: int | None) -> int:
     if jobs is not None:
         return max(1, jobs)
-    # starting a worker takes longer than it saves on a few small frames
-    if size == "tiny":
-        return 1
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
