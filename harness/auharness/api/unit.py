@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -55,19 +55,41 @@ class Predictor(Protocol):
 class Unit(Protocol):
     """One fold and seed, as a model sees it."""
 
-    task: Task
-    seed: int
-    device: torch.device
-    folder: Path
-    """Scratch folder for checkpoints; kept until the unit is finished."""
-    train_data: BatchSource
-    validation_data: BatchSource | None
-    """Held-out training keys when the recipe selects by `inner-val`."""
+    @property
+    def task(self) -> Task:
+        """Outputs and counts of the training rows."""
+        ...
+
+    @property
+    def seed(self) -> int:
+        """A seed that depends on the run's seed and the fold."""
+        ...
+
+    @property
+    def device(self) -> torch.device:
+        """The device that computes."""
+        ...
+
+    @property
+    def folder(self) -> Path:
+        """Scratch folder for checkpoints; kept until the unit is finished."""
+        ...
+
+    @property
+    def train_data(self) -> BatchSource:
+        """Rows that train."""
+        ...
+
+    @property
+    def validation_data(self) -> BatchSource | None:
+        """Held-out training keys when the recipe selects by `inner-val`."""
+        ...
 
     def train(self, plugin: ModelPlugin) -> Predictor:
         """Run the one training loop and return the selected model."""
         ...
 
-    def log(self, event: str, **values: Any) -> None:
-        """Append an event to the run's log and show it in the progress display."""
+    @property
+    def log(self) -> Callable[..., None]:
+        """Append an event (a name, then keyword values) to the run's log and show it in the progress display."""
         ...

@@ -60,7 +60,7 @@ def _crops(plan: Plan) -> tuple[int, float, int]:
         records = [record for record in plan.index.records(rows) if isinstance(record, FrameRecord)]
         cache = CropCache(cache_root() / "crops" / name / cache_key(settings, plan.index.manifests[name]))
         for sequence, members in by_sequence(records).items():
-            if not cache.complete(dataset.root, sequence, members):
+            if cache.cached_report(dataset.root, sequence, members) is None:
                 cost = estimate(members, settings)
                 missing, seconds, size = missing + 1, seconds + cost.seconds, size + cost.bytes
     return missing, seconds, size
@@ -97,7 +97,7 @@ def _seconds_per_row(plugin: ModelPlugin, task: Task) -> float:
     for _ in range(2):
         started = time.perf_counter()
         losses = plugin.loss(as_output(call(module, batch, plugin.inputs)), batch, task)
-        torch.stack([term.float() for term in losses.values()]).sum().backward()
+        torch.autograd.backward(torch.stack([term.float() for term in losses.values()]).sum())
         times.append((time.perf_counter() - started) / PROBE_BATCH)
     torch.set_num_threads(threads)
     return min(times)

@@ -204,7 +204,7 @@ class _Work:
             kind="classes" if multiclass else "binary",
             columns=tuple(columns),
             outputs=self.outputs,
-            score_kind=plugin.score_kind,  # type: ignore[arg-type]  # pydantic checks the plugin's text
+            score_kind=plugin.score_kind,
             selection=plugin.recipe.selection,
             threshold=plugin.recipe.threshold,
             thresholds=() if multiclass else thresholds,

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from auharness import registry
@@ -49,7 +50,7 @@ def gather(request: Request, *, progress: Callable[[str, int, int, str], None] |
     _check_names(request.data_roots, names)
     _check_names(request.settings.get("data", {}), names)
     roots = {name: _root(name, request, progress) for name in names}
-    check_origins(roots)
+    check_origins(roots.values())
     datasets = {name: _dataset(name, request, roots[name]) for name in names}
     return Inputs(request, protocol, datasets, roots, _hash(request, datasets))
 
@@ -71,6 +72,7 @@ def _root(name: str, request: Request, progress: Callable[[str, int, int, str], 
         env=os.environ,
         size=request.data_size,
         seed=request.data_seed,
+        progress=None if progress is None else partial(progress, name),
     )
 
 
