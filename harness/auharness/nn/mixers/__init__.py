@@ -1,0 +1,19 @@
+"""Token mixers, each `[batch, token, dim] -> [batch, token, dim]`, so that a model swaps them by name."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from torch import nn
+
+from auharness.nn.mixers.attention import Attention
+from auharness.nn.mixers.bi_ttt import BiTTT
+from auharness.nn.mixers.linear import Linear
+from auharness.nn.mixers.ttt import TTTLinear
+
+__all__ = ["MIXERS", "Attention", "BiTTT", "Linear", "TTTLinear"]
+
+MIXERS: Final[Mapping[str, type[nn.Module]]] = MappingProxyType(
+    {"ttt": TTTLinear, "ttt-bi": BiTTT, "attention": Attention, "linear": Linear}
+)
+"""Mixer by name; every constructor takes `(dim, *, heads=...)`."""

@@ -1,0 +1,185 @@
+"""TTT-Linear: a sequence mixer whose hidden state is a linear model that learns at test time (arXiv:2407.04620).
+
+`reference.py` defines it, `torch_fast.py` computes the same with a hand-written backward, `README.md` derives both.
+"""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Final, Literal, Protocol, overload
+
+import torch
+from torch import Tensor
+
+from auharness.errors import UsageError, near
+from auharness.ops.backends import Backend, resolve
+from auharness.ops.scan import Direction
+from auharness.ops.ttt_linear.arguments import fitted
+from auharness.ops.ttt_linear.reference import ttt_linear_reference
+from auharness.ops.ttt_linear.torch_fast import ttt_linear_torch
+
+__all__ = ["ttt_linear", "ttt_linear_backend"]
+
+_REVERSE: Final[Mapping[str, tuple[bool, ...]]] = {"forward": (False,), "reverse": (True,), "both": (False, True)}
+
+
+class _Scan(Protocol):
+    """What a backend is called with: every tensor with its leading axis of directions, see `ttt_linear_reference`."""
+
+    def __call__(
+        self,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        lr: Tensor,
+        token_scale: Tensor,
+        w0: Tensor,
+        b0: Tensor,
+        ln_weight: Tensor,
+        ln_bias: Tensor,
+        *,
+        mini_batch: int,
+        eps: float,
+        reverse: Sequence[bool],
+        suffix: int,
+    ) -> tuple[Tensor, Tensor, Tensor]: ...
+
+
+# in order of preference
+_BACKENDS: Final[Mapping[str, Backend[_Scan]]] = MappingProxyType(
+    {"torch": Backend(ttt_linear_torch), "reference": Backend(ttt_linear_reference)}
+)
+
+
+def ttt_linear_backend(q: Tensor, *, backend: str | None = None) -> str:
+    """Return the name of the backend that `ttt_linear` uses for this `q`, to be stored with the result.
+
+    Raises:
+        UsageError: `backend` is unknown or cannot serve this tensor.
+
+    >>> ttt_linear_backend(torch.zeros(1, 1, 4, 8))
+    'torch'
+    """
+    return resolve("ttt_linear", _BACKENDS, q, backend)
+
+
+@overload
+def ttt_linear(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    lr: Tensor,
+    token_scale: Tensor,
+    w0: Tensor,
+    b0: Tensor,
+    ln_weight: Tensor,
+    ln_bias: Tensor,
+    *,
+    mini_batch: int,
+    eps: float = ...,
+    direction: Direction = ...,
+    suffix: int = ...,
+    backend: str | None = ...,
+    return_state: Literal[False] = ...,
+) -> Tensor: ...
+@overload
+def ttt_linear(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    lr: Tensor,
+    token_scale: Tensor,
+    w0: Tensor,
+    b0: Tensor,
+    ln_weight: Tensor,
+    ln_bias: Tensor,
+    *,
+    mini_batch: int,
+    eps: float = ...,
+    direction: Direction = ...,
+    suffix: int = ...,
+    backend: str | None = ...,
+    return_state: Literal[True],
+) -> tuple[Tensor, tuple[Tensor, Tensor]]: ...
+def ttt_linear(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    lr: Tensor,
+    token_scale: Tensor,
+    w0: Tensor,
+    b0: Tensor,
+    ln_weight: Tensor,
+    ln_bias: Tensor,
+    *,
+    mini_batch: int,
+    eps: float = 1e-6,
+    direction: Direction = "forward",
+    suffix: int = 0,
+    backend: str | None = None,
+    return_state: bool = False,
+) -> Tensor | tuple[Tensor, tuple[Tensor, Tensor]]:
+    """Return, for every token, its query plus the normalised answer of a linear model trained on the tokens so far.
+
+    The model `z = x W + b` takes one gradient step per mini-batch on `0.5 |LN(k W + b) - (v - k)|^2`; inside a
+    mini-batch query i sees the steps of keys 0..i. Queries are not scaled, and rotary embedding is the caller's.
+    Half precision is computed in float32 and returned in the type of `q`. Once differentiable in every tensor.
+
+    Args:
+        q: queries `[batch, head, token, d]`; `k` and `v` alike.
+        k: keys.
+        v: values.
+        lr: inner learning rate per key, `[batch, head, token]`, >= 0.
+        token_scale: scale of the step as seen by each position of a mini-batch, `[mini_batch]` or longer.
+        w0: initial state `[head, d, d]` or `[batch, head, d, d]`.
+        b0: initial bias `[head, 1, d]` or `[batch, head, 1, d]`.
+        ln_weight: weight of the inner LayerNorm `[head, d]`; `ln_bias` alike.
+        ln_bias: bias of the inner LayerNorm.
+        mini_batch: tokens per gradient step, >= 1; what remains of the sequence is one shorter mini-batch.
+        eps: added to the variance in both normalisations.
+        direction: `forward`; `reverse` reads the tokens backwards and returns them in the order given; `both` does
+            the two in one pass: every tensor then has a leading axis of 2 (one per direction) or 1 (shared), only
+            `token_scale` may also stay `[mini_batch]`.
+        suffix: tokens at the end (CLS) that are read last in either direction (AU-TTT, eq. 6).
+        backend: `torch` or `reference`; unset takes the fastest that serves these tensors.
+        return_state: also return the state after the last token.
+
+    Returns:
+        The output, shaped like `q` (`[2, batch, head, token, d]` for `both`); with `return_state` a pair of it and
+        `(w [batch, head, d, d], b [batch, head, 1, d])`, for `both` with a leading axis of 2.
+
+    Raises:
+        UsageError: unknown `direction` or `backend`, or `mini_batch` or `suffix` out of range.
+        ValueError: tensors whose shapes do not fit together.
+    """
+    reverse = _reverse_flags(direction)
+    both = direction == "both"
+    if not both:
+        q, k, v, lr, w0, b0, ln_weight, ln_bias = (x[None] for x in (q, k, v, lr, w0, b0, ln_weight, ln_bias))
+    if not both or token_scale.ndim == 1:
+        token_scale = token_scale[None]
+    tensors = fitted(q, k, v, lr, token_scale, w0, b0, ln_weight, ln_bias, directions=len(reverse))
+    _check_range(tensors[0].shape[-2], tensors[4].shape[-1], mini_batch=mini_batch, suffix=suffix)
+    scan = _BACKENDS[ttt_linear_backend(q, backend=backend)].run
+    with torch.autocast(q.device.type, enabled=False):
+        out, w, b = scan(*tensors, mini_batch=mini_batch, eps=eps, reverse=reverse, suffix=suffix)
+    out = out.to(q.dtype)
+    if not both:
+        out, w, b = out[0], w[0], b[0]
+    return (out, (w, b)) if return_state else out
+
+
+def _reverse_flags(direction: str) -> tuple[bool, ...]:
+    if direction not in _REVERSE:
+        raise UsageError(
+            f"ttt_linear has no direction '{direction}'{near(direction, _REVERSE)} (directions: {', '.join(_REVERSE)})"
+        )
+    return _REVERSE[direction]
+
+
+def _check_range(length: int, scales: int, *, mini_batch: int, suffix: int) -> None:
+    if mini_batch < 1:
+        raise UsageError(f"ttt_linear: mini_batch is {mini_batch}, expected at least 1; set it to the tokens per row")
+    if not 0 <= suffix <= length:
+        raise UsageError(f"ttt_linear: suffix is {suffix}, expected 0 to {length}, the number of tokens")
+    if scales < min(mini_batch, length):
+        raise ValueError(f"ttt_linear: token_scale has {scales} entries, mini-batches have {min(mini_batch, length)}")

@@ -1,0 +1,48 @@
+"""The one place where the shapes of the operator's arguments are checked and spelt out."""
+
+import torch
+from torch import Tensor
+
+__all__ = ["fitted"]
+
+
+def fitted(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    lr: Tensor,
+    token_scale: Tensor,
+    w0: Tensor,
+    b0: Tensor,
+    ln_weight: Tensor,
+    ln_bias: Tensor,
+    *,
+    directions: int,
+) -> list[Tensor]:
+    """Return the tensors in one type, with the axes of directions and batch spelt out (as views)."""
+    if q.ndim != 5 or q.numel() == 0:
+        raise ValueError(f"ttt_linear: q is {list(q.shape)}, expected batch, head, token, d, none of them empty")
+    _, batch, head, token, d = q.shape
+    # the state keeps full precision: it is a running sum of small steps
+    kind = torch.promote_types(torch.promote_types(q.dtype, w0.dtype), torch.float32)
+    w0, b0 = (x if x.ndim == 5 else x[:, None] for x in (w0, b0))
+    expected = {
+        "q": (q, (batch, head, token, d)),
+        "k": (k, (batch, head, token, d)),
+        "v": (v, (batch, head, token, d)),
+        "lr": (lr, (batch, head, token)),
+        "token_scale": (token_scale, tuple(token_scale.shape[1:])),
+        "w0": (w0, (batch, head, d, d)),
+        "b0": (b0, (batch, head, 1, d)),
+        "ln_weight": (ln_weight, (head, d)),
+        "ln_bias": (ln_bias, (head, d)),
+    }
+    spelt_out = []
+    for name, (x, shape) in expected.items():
+        try:
+            spelt_out.append(x.to(kind).expand(directions, *shape))
+        except RuntimeError as error:
+            raise ValueError(
+                f"ttt_linear: {name} is {list(x.shape)}, expected {[directions, *shape]} or 1 for a shared axis"
+            ) from error
+    return spelt_out
