@@ -1,1 +1,1 @@
-"""Synthetic stand-ins: rendered faces whose geometry, texture and timing follow the labels, written as a vendor would."""
+"""Synthetic stand-ins: faces whose geometry, texture and timing follow the labels, in the vendors' file layouts."""

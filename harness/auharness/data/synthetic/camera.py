@@ -2,6 +2,7 @@
 
 from functools import lru_cache
 
+import cv2
 import numpy as np
 
 from auharness.data.synthetic.identity import Scene
@@ -20,7 +21,7 @@ def _grain(_: int) -> Float:
     own = rng.standard_normal((_TILE, _TILE, 3), dtype=np.float32)
     shared = rng.standard_normal((_TILE, _TILE, 1), dtype=np.float32)
     mixed = 0.75 * shared + 0.66 * own
-    return np.asarray(0.6 * mixed + 0.62 * blur(mixed, 0.8) / 0.35, np.float32)
+    return np.asarray(0.62 * mixed + 0.62 * blur(mixed, 0.8) / 0.36 * 0.8, np.float32)
 
 
 def _noise(size: int, rng: np.random.Generator) -> Float:
@@ -34,6 +35,14 @@ def _noise(size: int, rng: np.random.Generator) -> Float:
     return crop if rng.random() < 0.5 else -crop
 
 
+def _grading(scene: Scene) -> Float:
+    """Return the matrix [3, 4] of saturation and contrast about mid-grey."""
+    mix = scene.saturation * np.eye(3) + (1 - scene.saturation) * _LUMA
+    return np.asarray(
+        np.column_stack([1.06 * scene.contrast * mix, np.full(3, 0.5 - 0.5 * scene.contrast)]), np.float32
+    )
+
+
 def develop(linear: Float, scene: Scene, rng: np.random.Generator) -> Byte:
     """Return the photograph [size, size, 3] uint8 sRGB of linear light; `rng` draws this frame's noise and flicker."""
     size = linear.shape[0]
@@ -41,14 +50,13 @@ def develop(linear: Float, scene: Scene, rng: np.random.Generator) -> Byte:
     gain = np.asarray(scene.tint, np.float32) ** 2 * np.float32(scene.exposure * flicker)
     lit = linear * gain
     # a soft shoulder keeps highlights from clipping
-    tone = np.sqrt(np.maximum(lit / (1 + 0.16 * lit), 0))
-    grey = (tone @ _LUMA)[..., None]
-    tone = grey + np.float32(scene.saturation) * (tone - grey)
-    tone = 0.5 + np.float32(scene.contrast) * (tone * np.float32(1.06) - 0.5)
+    lit /= 1 + np.float32(0.16) * lit
+    tone = np.asarray(cv2.transform(cv2.sqrt(np.maximum(lit, 0)), _grading(scene)), np.float32)
     if scene.softness > 1.01:
         low = max(16, round(size / scene.softness))
         tone = resize(resize(tone, low, low, area=True), size, size)
     if scene.blur * size / 256 > 0.2:
         tone = blur(np.asarray(tone, np.float32), scene.blur * size / 256)
-    tone = tone + np.float32(scene.noise / 255) * _noise(size, rng)
-    return np.asarray(np.clip(tone * 255 + 0.5, 0, 255), np.uint8)
+    if scene.noise > 0:
+        tone = tone + np.float32(scene.noise / 255) * _noise(size, rng)
+    return np.asarray(cv2.convertScaleAbs(np.maximum(tone, 0), alpha=255), np.uint8)

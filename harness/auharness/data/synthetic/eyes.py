@@ -1,17 +1,17 @@
-"""Eyes drawn at three times the canvas: eyeball, iris, lashes, the fold of the upper lid and the furrow of the lower."""
+"""Eyes drawn at three times the canvas: eyeball, iris, lashes, the upper lid's fold, the lower lid's furrow."""
 
 from collections.abc import Mapping
 from functools import lru_cache
 
 import numpy as np
 
-from auharness.data.synthetic.geometry import Eye
 from auharness.data.synthetic.identity import Identity
+from auharness.data.synthetic.openings import Eye
 from auharness.data.synthetic.raster import Float, blur, fill, grid, noise, resize, stroke
 
 __all__ = ["draw_eye"]
 
-_WIDE, _TALL = 52, 44  # canvas pixels around one eye
+_WIDE, _TALL = 48, 36  # canvas pixels around one eye
 _SCALE = 3
 _RADIUS = 6.3  # of the iris
 
@@ -27,7 +27,7 @@ def _iris(identity: Identity) -> Float:
     fibres = np.interp(angle.ravel(), np.arange(64), noise(rng, 2, 64, cell=(1, 1))[0]).reshape(x.shape)
     base = np.asarray(identity.iris, np.float32) ** 2
     ring = 1 + 0.45 * np.exp(-(((radius - 0.55) / 0.2) ** 2)) - 0.75 * np.clip((radius - 0.78) / 0.2, 0, 1)
-    colour = base * (ring * (1.35 + 0.22 * fibres))[..., None]
+    colour = base * (ring * (1.12 + 0.2 * fibres))[..., None]
     pupil = np.clip((radius - 0.40) / 0.07, 0, 1)[..., None]
     alpha = np.clip((1.0 - radius) / 0.09, 0, 1)
     return np.asarray(np.concatenate([colour * pupil + 0.004, alpha[..., None]], axis=2), np.float32)
@@ -41,7 +41,7 @@ def _ball(identity: Identity, eye: Eye, *, origin: tuple[float, float], gaze: tu
     order = np.argsort(lid_x)
     lid = np.interp(x[0], lid_x[order], lid_y[order])
     corner = np.abs(x[0] - lid_x.mean()) / (np.ptp(lid_x) / 2)
-    white = np.array([0.66, 0.615, 0.58], np.float32) * (1 - 0.45 * np.clip(corner, 0, 1) ** 3)[None, :, None]
+    white = np.array([0.58, 0.54, 0.51], np.float32) * (1 - 0.45 * np.clip(corner, 0, 1) ** 3)[None, :, None]
     ball = np.broadcast_to(white, (*x.shape, 3)).copy()
     pink = np.clip(corner - 0.72, 0, 0.4)[None, :, None] * np.array([0.0, 0.55, 0.5], np.float32)
     ball *= 1 - pink
@@ -63,13 +63,22 @@ def _glint(eye: Eye, light_x: float, light_y: float, *, origin: tuple[float, flo
     return np.asarray(np.exp(-((((x - at_x) / 3.0) ** 2 + ((y - at_y) / 2.7) ** 2) ** 2)), np.float32)
 
 
-def _lines(eye: Eye, visible: Mapping[int, float], *, origin: tuple[float, float], outward: int) -> Float:
+def _lines(
+    eye: Eye, visible: Mapping[int, float], *, origin: tuple[float, float], outward: int, lashes: float
+) -> Float:
     """Return the ink [tall, wide, 3] of lashes, upper fold and lower furrow in 0..1, at canvas resolution."""
     ink = np.zeros((3, _TALL * _SCALE, _WIDE * _SCALE), np.uint8)
-    wing = eye.upper[:1] + np.array([[2.6 * outward, -0.6]], np.float32)
+    wing = eye.upper[:1] + np.array([[2.4 * lashes * outward, -0.5]], np.float32)
     upper = np.concatenate([wing, eye.upper])
-    stroke(ink[0], upper, width=1.7, offset=origin, scale=_SCALE)
-    stroke(ink[0], upper[:7] - np.array([[0, 0.9]], np.float32), width=1.4, value=200, offset=origin, scale=_SCALE)
+    stroke(ink[0], upper, width=0.7 + lashes, offset=origin, scale=_SCALE)
+    stroke(
+        ink[0],
+        upper[:7] - np.array([[0, 0.9]], np.float32),
+        width=1.4,
+        value=round(200 * lashes),
+        offset=origin,
+        scale=_SCALE,
+    )
     stroke(ink[0], eye.lower[1:9], width=0.7, value=110, offset=origin, scale=_SCALE)
     raised = 4.6 - 1.6 * visible.get(5, 0.0) - 1.2 * visible.get(4, 0.0) + 2.6 * visible.get(45, 0.0)
     arch = np.sin(np.linspace(0.12, 1, len(eye.upper)) * np.pi)[:, None] * np.array([[0, 1.0]], np.float32)
@@ -110,9 +119,9 @@ def draw_eye(
     origin = (float(left), float(top))
     window = np.s_[top : top + _TALL, left : left + _WIDE]
     target = colour[window]
-    light = lit[window][8:-8, 8:-8].mean(axis=(0, 1)) * 0.95 + 0.05
+    light = lit[window][6:-6, 8:-8].mean(axis=(0, 1)) * 0.95 + 0.05
     outward = -1 if eye.upper[0, 0] < eye.upper[-1, 0] else 1
-    lines = _lines(eye, visible, origin=origin, outward=outward)
+    lines = _lines(eye, visible, origin=origin, outward=outward, lashes=identity.lashes)
     target *= (
         1
         - lines[..., 1:2] * np.array([0.42, 0.52, 0.52], np.float32)

@@ -1,4 +1,4 @@
-"""Who is seen and how: the sampled identity of a subject and the scene (light, camera, framing) of a recording.
+"""Who is seen: the sampled identity of a subject (`Scene` and `sample_scene`, how it is seen, come along).
 
 All lengths are pixels of the canonical face canvas (`geometry.CANVAS`, about 1 px per mm); colours are sRGB in 0..1.
 """
@@ -8,10 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from auharness.data.synthetic.muscles import RENDERED_AUS
+from auharness.data.synthetic.scene import Colour, Scene, as_colour, sample_scene
 
 __all__ = ["Colour", "FaceShape", "Hair", "Identity", "Scene", "Skin", "sample_identity", "sample_scene"]
-
-Colour = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
@@ -79,35 +78,15 @@ class Identity:
     skin: Skin
     hair: Hair
     iris: Colour
+    lashes: float  # 0 sparse .. 1 dark and long
     glasses: str  # none, round, square, half
     clothing: Colour
     expressivity: tuple[tuple[int, float], ...]
     resting: tuple[tuple[int, float], ...]
 
 
-@dataclass(frozen=True)
-class Scene:
-    """One recording: background, light, camera and framing. Axes: x right, y down, z towards the camera."""
-
-    seed: int
-    backdrop: str  # plain, cloth, blobs
-    background: Colour
-    light: tuple[float, float, float]  # unit vector towards the key light
-    key: Colour  # linear intensity per channel
-    ambient: Colour
-    exposure: float
-    contrast: float
-    saturation: float
-    tint: Colour
-    blur: float  # pixels at 256
-    noise: float  # standard deviation in grey levels
-    softness: float  # 1 = none; 2 = half the resolution
-    scale: float  # canvas pixels to frame pixels at size 256
-    centre: tuple[float, float]  # where the head sits, as a share of the frame
-
-
 _TONES = np.array(
-    [(247, 214, 190), (236, 196, 168), (218, 172, 139), (192, 144, 108), (155, 108, 76), (116, 78, 55), (86, 58, 44)],
+    [(244, 208, 189), (235, 192, 168), (217, 168, 140), (194, 143, 112), (160, 111, 84), (122, 82, 62), (94, 64, 51)],
     np.float32,
 )
 _HAIRS = np.array(
@@ -117,7 +96,7 @@ _HAIRS = np.array(
         (84, 56, 38),
         (124, 86, 52),
         (176, 134, 84),
-        (214, 180, 124),
+        (206, 176, 130),
         (138, 66, 36),
         (150, 148, 146),
     ],
@@ -126,11 +105,6 @@ _HAIRS = np.array(
 _IRISES = np.array(
     [(74, 46, 26), (98, 64, 34), (118, 98, 52), (88, 112, 84), (92, 126, 156), (112, 138, 158)], np.float32
 )
-
-
-def _colour(value: np.ndarray) -> Colour:
-    red, green, blue = (float(v) for v in np.clip(value, 0, 1))
-    return red, green, blue
 
 
 def _shape(rng: np.random.Generator, masculine: float) -> FaceShape:
@@ -162,19 +136,19 @@ def _shape(rng: np.random.Generator, masculine: float) -> FaceShape:
 def _skin(rng: np.random.Generator, tone_index: float, *, masculine: float, age: float) -> Skin:
     low = int(tone_index)
     tone = (1 - (tone_index - low)) * _TONES[low] + (tone_index - low) * _TONES[min(low + 1, len(_TONES) - 1)]
-    tone = tone / 255 * (1 + 0.03 * rng.standard_normal(3))
+    tone = tone / 255 * (1 + 0.03 * rng.standard_normal() + 0.008 * rng.standard_normal(3))
     rosy = np.array([0.78, 0.40, 0.40]) if tone_index < 3.5 else np.array([0.48, 0.24, 0.23])
     mix = rng.uniform(0.35, 0.62) - 0.14 * masculine
     beards = ["none", "shadow", "moustache", "goatee", "full"]
     beard = str(rng.choice(beards, p=[0.38, 0.30, 0.08, 0.12, 0.12])) if masculine > 0.5 else "none"
     return Skin(
-        tone=_colour(tone),
+        tone=as_colour(tone),
         redness=float(rng.uniform(0.15, 0.6)),
         mottling=float(rng.uniform(0.4, 1.0)),
         freckles=float(max(0, rng.uniform(-2.0, 1.0))) if tone_index < 3 else 0.0,
         gloss=float(rng.uniform(0.5, 1.2)),
         wrinkles=float(np.clip(0.15 + 0.75 * age + 0.12 * rng.standard_normal(), 0.05, 1)),
-        lips=_colour((1 - mix) * tone * 0.92 + mix * rosy),
+        lips=as_colour((1 - mix) * tone * 0.92 + mix * rosy),
         beard=beard,
     )
 
@@ -210,11 +184,11 @@ def _hair(rng: np.random.Generator, tone_index: float, *, masculine: float, age:
     }
     return Hair(
         style=style,
-        colour=_colour(base * (1 + 0.08 * rng.standard_normal(3))),
+        colour=as_colour(base * (1 + 0.07 * rng.standard_normal() + 0.02 * rng.standard_normal(3))),
         volume=float(volumes[style] * rng.uniform(0.8, 1.25)),
         hairline=float(rng.uniform(-5, 4) - (6 * age if masculine > 0.5 else 0)),
         parting=float(rng.choice([-1, 1]) * rng.uniform(0.15, 0.55)),
-        brow_colour=_colour(brow),
+        brow_colour=as_colour(brow),
         brow_width=float(np.clip(rng.normal(4.6 + 1.8 * masculine, 0.8), 3, 8)),
         brow_density=float(rng.uniform(0.6, 1)),
     )
@@ -231,103 +205,19 @@ def sample_identity(seed: int) -> Identity:
     age = float(rng.beta(1.6, 2.2))
     tone_index = float(rng.uniform(0, len(_TONES) - 1.001))
     shape = _shape(rng, masculine)
-    resting = {1: 0.10, 2: 0.10, 4: 0.18, 5: 0.15, 7: 0.15, 12: 0.12, 15: 0.14, 17: 0.06, 24: 0.12}
+    resting = {1: 0.10, 2: 0.10, 4: 0.12, 5: 0.15, 7: 0.15, 12: 0.12, 15: 0.14, 17: 0.06, 24: 0.12}
     iris_pool = _IRISES if tone_index < 2.6 else _IRISES[:2]
     return Identity(
         seed=seed,
         shape=shape,
         skin=_skin(rng, tone_index, masculine=masculine, age=age),
         hair=_hair(rng, tone_index, masculine=masculine, age=age),
-        iris=_colour(iris_pool[int(rng.integers(len(iris_pool)))] / 255 * (1 + 0.07 * rng.standard_normal(3))),
+        iris=as_colour(iris_pool[int(rng.integers(len(iris_pool)))] / 255 * (1 + 0.07 * rng.standard_normal(3))),
+        lashes=float(np.clip(1.0 - 0.7 * masculine + 0.12 * rng.standard_normal(), 0.1, 1)),
         glasses=str(rng.choice(["none", "round", "square", "half"], p=[0.84, 0.06, 0.06, 0.04])),
-        clothing=_colour(np.array([0.15, 0.15, 0.17]) + rng.uniform(0, 0.55) * rng.uniform(0.2, 1, 3)),
+        clothing=as_colour(np.array([0.15, 0.15, 0.17]) + rng.uniform(0, 0.55) * rng.uniform(0.2, 1, 3)),
         expressivity=tuple((au, float(rng.uniform(0.72, 1.18))) for au in RENDERED_AUS),
         resting=tuple(
             (au, float(spread * np.clip(rng.standard_normal(), -1.8, 1.8))) for au, spread in resting.items()
         ),
     )
-
-
-def _unit(x: float, y: float, z: float) -> tuple[float, float, float]:
-    norm = float(np.sqrt(x * x + y * y + z * z))
-    return x / norm, y / norm, z / norm
-
-
-def _studio(rng: np.random.Generator, seed: int) -> Scene:
-    """Like BP4D: even frontal studio light, plain mid-tone wall, sharp camera, the face fills the frame."""
-    grey = rng.uniform(0.50, 0.64)
-    strength = rng.uniform(0.62, 0.84)
-    return Scene(
-        seed=seed,
-        backdrop="plain",
-        background=_colour(grey * (1 + np.array([0.05, 0.0, -0.06]) + 0.04 * rng.standard_normal(3))),
-        light=_unit(rng.uniform(-0.45, 0.45), rng.uniform(-0.65, -0.25), 0.85),
-        key=_colour(strength * np.array([1.0, 0.97, 0.92])),
-        ambient=_colour(rng.uniform(0.30, 0.44) * np.array([1.0, 1.0, 1.0])),
-        exposure=float(rng.uniform(0.94, 1.10)),
-        contrast=float(rng.uniform(0.98, 1.08)),
-        saturation=float(rng.uniform(0.95, 1.1)),
-        tint=_colour(np.array([0.995, 0.985, 0.955]) * (1 + 0.012 * rng.standard_normal(3))),
-        blur=float(rng.uniform(0.25, 0.45)),
-        noise=float(rng.uniform(1.0, 2.0)),
-        softness=1.0,
-        scale=float(rng.uniform(0.90, 1.02)),
-        centre=(float(0.5 + 0.025 * rng.standard_normal()), float(0.49 + 0.015 * rng.standard_normal())),
-    )
-
-
-def _lounge(rng: np.random.Generator, seed: int) -> Scene:
-    """Like DISFA: dark bluish-green cloth, light from one side, softer and noisier video, a smaller face."""
-    side = rng.choice([-1.0, 1.0])
-    hue = rng.uniform(0, 1)
-    back = (1 - hue) * np.array([0.13, 0.22, 0.34]) + hue * np.array([0.13, 0.27, 0.25])
-    strength = rng.uniform(0.66, 0.84)
-    return Scene(
-        seed=seed,
-        backdrop="cloth",
-        background=_colour(back * rng.uniform(0.8, 1.2)),
-        light=_unit(side * rng.uniform(0.55, 1.0), rng.uniform(-0.55, -0.15), 0.75),
-        key=_colour(strength * np.array([1.0, 0.98, 0.92])),
-        ambient=_colour(rng.uniform(0.15, 0.25) * np.array([0.80, 0.96, 1.08])),
-        exposure=float(rng.uniform(0.80, 0.98)),
-        contrast=float(rng.uniform(0.92, 1.04)),
-        saturation=float(rng.uniform(0.78, 0.95)),
-        tint=_colour(np.array([0.90, 0.985, 0.97]) * (1 + 0.012 * rng.standard_normal(3))),
-        blur=float(rng.uniform(0.55, 0.85)),
-        noise=float(rng.uniform(3.0, 5.0)),
-        softness=float(rng.uniform(1.15, 1.4)),
-        scale=float(rng.uniform(0.72, 0.82)),
-        centre=(float(0.5 + 0.035 * rng.standard_normal()), float(0.49 + 0.02 * rng.standard_normal())),
-    )
-
-
-def _wild(rng: np.random.Generator, seed: int) -> Scene:
-    """Anything: random light, colour cast, clutter, camera and framing."""
-    cast = 1 + 0.10 * rng.standard_normal(3)
-    strength = rng.uniform(0.4, 0.95)
-    return Scene(
-        seed=seed,
-        backdrop=str(rng.choice(["blobs", "blobs", "plain"])),
-        background=_colour(rng.uniform(0.15, 0.75) * (1 + 0.25 * rng.standard_normal(3))),
-        light=_unit(rng.uniform(-1, 1), rng.uniform(-0.9, 0.1), rng.uniform(0.45, 0.9)),
-        key=_colour(strength * cast),
-        ambient=_colour(rng.uniform(0.18, 0.45) * (2 - cast)),
-        exposure=float(rng.uniform(0.75, 1.15)),
-        contrast=float(rng.uniform(0.88, 1.12)),
-        saturation=float(rng.uniform(0.7, 1.2)),
-        tint=_colour(1 - np.abs(0.06 * rng.standard_normal(3))),
-        blur=float(rng.uniform(0.3, 1.1)),
-        noise=float(rng.uniform(1.0, 6.0)),
-        softness=float(rng.uniform(1.0, 1.8)),
-        scale=float(rng.uniform(0.6, 1.0)),
-        centre=(float(rng.uniform(0.44, 0.56)), float(rng.uniform(0.45, 0.53))),
-    )
-
-
-_STYLES = {"bp4d": _studio, "disfa": _lounge}
-
-
-def sample_scene(domain: str, seed: int) -> Scene:
-    """Return the recording conditions of this seed in the style of a dataset; an unknown `domain` is an in-the-wild mix."""
-    tag = sum((i + 1) * ord(letter) for i, letter in enumerate(domain))
-    return _STYLES.get(domain, _wild)(np.random.default_rng([seed, 202, tag]), seed)

@@ -5,8 +5,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from auharness.data.synthetic.geometry import CANVAS, Mouth
+from auharness.data.synthetic.geometry import CANVAS, MIDDLE
 from auharness.data.synthetic.identity import Identity
+from auharness.data.synthetic.openings import Mouth
 from auharness.data.synthetic.raster import Float, blur, fill, grid, noise, resize, stroke
 
 __all__ = ["MouthLayer", "draw_cavity", "lay_lips", "mouth_layer"]
@@ -14,11 +15,13 @@ __all__ = ["MouthLayer", "draw_cavity", "lay_lips", "mouth_layer"]
 _WIDE, _TALL = 96, 88
 _LEFT = (CANVAS[1] - _WIDE) // 2
 _SCALE = 2
+_TOOTH = 5.6  # width
+_TOOTH_MIDDLE = MIDDLE + _TOOTH / 2  # two front teeth meet at the mid-line
 
 
 @dataclass(frozen=True)
 class MouthLayer:
-    """Masks of the mouth region in 0..1, [88, 96]: both lips, the line between them, and the cavity; `top` is its first row."""
+    """Masks of the mouth region in 0..1, [88, 96]: both lips, the line between, the cavity; `top` is the first row."""
 
     upper: Float
     lower: Float
@@ -104,13 +107,9 @@ def draw_cavity(colour: Float, lit: Float, mouth: Mouth, layer: MouthLayer) -> N
         tooth = np.clip(down + 0.6, 0, 1) * np.clip(size - down + 0.5, 0, 1)
         if sign < 0:
             tooth = tooth * np.clip((floor - roof - 9) / 3, 0, 1)
-        gaps = 1 - 0.34 * np.exp(-(((((columns - MIDDLE_TOOTH) / 5.6 % 1) - 0.5) * 5.6 / 0.55) ** 2))
+        gaps = 1 - 0.34 * np.exp(-(((((columns - _TOOTH_MIDDLE) / _TOOTH % 1) - 0.5) * _TOOTH / 0.55) ** 2))
         dark = (1 - 0.62 * np.abs(across) ** 1.7) * gaps * np.clip(0.55 + 0.13 * down, 0, 1)
         deep += (enamel * share * dark[..., None] - deep) * tooth[..., None]
     cover = layer.cavity[..., None]
     target = colour[window]
     target += (deep * light * 1.05 - target) * cover
-
-
-MIDDLE_TOOTH = 95.5 + 2.8
-"""Canvas x of half a tooth right of the mid-line: two front teeth meet in the middle."""

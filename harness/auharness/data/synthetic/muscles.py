@@ -1,8 +1,8 @@
 """What each action unit does to the skin: pulls (displacement), creases and bulges (relief), as plain tables.
 
-Places are given relative to a landmark of the image-left half of the face (dlib-68 index) as (out, down) in canvas pixels,
-`out` pointing away from the mid-line; every entry is mirrored to the other half unless it says otherwise. Strengths hold
-at intensity 1. Appearance changes follow the descriptions of the Facial Action Coding System (Ekman, Friesen, Hager, 2002).
+Places are given relative to a landmark of the image-left half of the face (dlib-68 index) as (out, down) in canvas
+pixels, `out` pointing away from the mid-line; every entry is mirrored to the other half unless it says otherwise.
+Strengths hold at intensity 1. Appearance changes follow the Facial Action Coding System (Ekman, Friesen, Hager, 2002).
 """
 
 from typing import NamedTuple
@@ -88,11 +88,11 @@ ACTION_UNITS: dict[int, ActionUnit] = {
             Pull(27, 0, -6, 9, 9, 0, 2.5, mirrored=False),
         ),
         creases=(
-            Crease(((21, -6.0, -17), (21, -8.6, -7), (21, -7.0, 4)), 1.7, 4.2),
-            Crease(((21, 2, -12), (21, -1, -4)), 1.5, 1.5),
+            Crease(((21, -7.2, -13), (21, -8.6, -5), (21, -7.0, 4)), 1.7, 4.0),
+            Crease(((21, 0, -10), (21, -1.5, -4)), 1.5, 1.0),
             _across(27, ((-7, -2), (0, -1), (7, -2)), width=1.3, depth=1.4),
         ),
-        bulges=(Bulge(21, -1, -3, 6, 7, 3), Bulge(27, 0, -16, 3.5, 9, 2, mirrored=False)),
+        bulges=(Bulge(21, -1, -3, 6, 7, 3), Bulge(27, 0, -16, 3.5, 8, 1.2, mirrored=False)),
     ),
     5: ActionUnit(pulls=(Pull(37, -4, -7, 14, 6, 0, -1.8),)),
     6: ActionUnit(
@@ -119,8 +119,8 @@ ACTION_UNITS: dict[int, ActionUnit] = {
         ),
         creases=(
             *(
-                _across(27, ((-9, y + 4), (-4, y + 0.5), (4, y + 0.5), (9, y + 4)), width=1.4, depth=3.2)
-                for y in (1, 7.5, 14)
+                _across(27, ((-w, y + 1.5), (0, y), (w, y + 1.5)), width=1.4, depth=2.6)
+                for w, y in ((6.5, -2), (8, 4.5), (7, 11))
             ),
             Crease(((27, 8, 4), (27, 12, 13), (27, 14, 22)), 1.4, 2.6),
             Crease(((31, 2, -8), (31, 7, -1), (31, 12, 9)), 1.8, 3.0),
@@ -129,8 +129,9 @@ ACTION_UNITS: dict[int, ActionUnit] = {
     ),
     10: ActionUnit(
         pulls=(
-            Pull(50, 0, -1, 12, 9, 0, -7),
-            Pull(49, 0, 0, 9, 8, 0, -4),
+            Pull(50, 0, -1, 12, 9, 0, -5.5),
+            Pull(49, 0, 0, 9, 8, 0, -3.5),
+            Pull(57, 0, 0, 15, 7, 0, -2.2, mirrored=False),
             Pull(31, 1, -2, 9, 8, 1, -2.5),
             Pull(41, -8, 25, 12, 10, 0, -3),
         ),
@@ -190,9 +191,9 @@ ACTION_UNITS: dict[int, ActionUnit] = {
     ),
     23: ActionUnit(
         pulls=(
-            Pull(48, 0, 0, 9, 8, -4, 0),
-            Pull(51, 0, 0, 16, 5, 0, 2.2, mirrored=False),
-            Pull(57, 0, 0, 16, 5, 0, -3.2, mirrored=False),
+            Pull(48, 0, 0, 10, 8, -7.5, 0),
+            Pull(51, 0, 0, 16, 5, 0, 3.2, mirrored=False),
+            Pull(57, 0, 0, 16, 5, 0, -4.6, mirrored=False),
         ),
         creases=(
             *(Crease(((51, x, -1.5), (51, x * 1.1, -7.5)), 0.9, 1.9) for x in (4, 9, 14)),
@@ -231,7 +232,7 @@ LID_AUS: dict[int, tuple[float, float]] = {
     4: (-0.14, 0.0),
     5: (0.62, 0.10),
     6: (-0.16, -0.62),
-    7: (-0.20, -0.85),
+    7: (-0.27, -0.95),
     9: (-0.12, -0.30),
     12: (-0.04, -0.20),
     45: (-1.25, -0.55),

@@ -4,15 +4,30 @@ Coordinates are (x, y) in pixels with pixel centres at integers; images are [hei
 """
 
 from functools import lru_cache
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Byte", "Float", "blur", "fill", "grid", "noise", "resize", "sample", "smoothstep", "spline", "stroke"]
+__all__ = [
+    "Byte",
+    "Float",
+    "blur",
+    "fill",
+    "grid",
+    "noise",
+    "resize",
+    "sample",
+    "smoothstep",
+    "spline",
+    "spread",
+    "stroke",
+]
 
 Float = NDArray[np.float32]
 Byte = NDArray[np.uint8]
+_AnyFloat = NDArray[np.floating[Any]]
 
 _SHIFT = 4  # fractional bits of OpenCV's sub-pixel coordinates
 
@@ -24,30 +39,38 @@ def grid(height: int, width: int, *, step: int = 1) -> tuple[Float, Float]:
     return np.broadcast_to(xs, (len(ys), len(xs))), np.broadcast_to(ys[:, None], (len(ys), len(xs)))
 
 
-def smoothstep(x: Float, low: float, high: float) -> Float:
+def smoothstep(x: _AnyFloat, low: float, high: float) -> Float:
     """Return the cubic ramp from 0 at `low` to 1 at `high`, elementwise."""
     t = np.clip((x - low) / (high - low), 0, 1)
     return np.asarray(t * t * (3 - 2 * t), np.float32)
 
 
-def blur(image: Float, sigma: float) -> Float:
+def blur(image: _AnyFloat, sigma: float) -> Float:
     """Return the Gaussian blur of a float image; `sigma` in pixels."""
-    return np.asarray(cv2.GaussianBlur(image, (0, 0), sigma), np.float32)
+    return np.asarray(cv2.GaussianBlur(image.astype(np.float32, copy=False), (0, 0), sigma), np.float32)
 
 
-def resize(image: Float, width: int, height: int, *, area: bool = False) -> Float:
+def resize(image: _AnyFloat, width: int, height: int, *, area: bool = False) -> Float:
     """Return the image resampled to width x height; `area` averages (for shrinking), else bilinear."""
-    return np.asarray(
-        cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if area else cv2.INTER_LINEAR), np.float32
-    )
+    mode = cv2.INTER_AREA if area else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(image.astype(np.float32, copy=False), (width, height), interpolation=mode), np.float32)
 
 
-def sample(image: Float, x: Float, y: Float) -> Float:
+def sample(image: Float, x: _AnyFloat, y: _AnyFloat) -> Float:
     """Return bilinear samples of a float image at (x, y), the border replicated."""
     found = cv2.remap(
-        image, x.astype(np.float32), y.astype(np.float32), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        image,
+        x.astype(np.float32, copy=False),
+        y.astype(np.float32, copy=False),
+        cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
     )
     return np.asarray(found, np.float32)
+
+
+def spread(mask: Float) -> Float:
+    """Return a mask [height, width] as three equal channels; several times faster to multiply by than a broadcast."""
+    return np.asarray(cv2.merge([mask, mask, mask]), np.float32)
 
 
 @lru_cache(maxsize=32)
@@ -58,7 +81,7 @@ def _spline_basis(steps: int) -> Float:
 
 
 def spline(points: Float, *, steps: int = 6, closed: bool = False) -> Float:
-    """Return a Catmull-Rom curve through `points` [n, 2], `steps` samples per segment; an open curve ends on its last point."""
+    """Return a Catmull-Rom curve through `points` [n, 2], `steps` samples a segment, the last point kept if open."""
     if closed:
         padded = np.concatenate([points[-1:], points, points[:2]])
     else:
@@ -95,7 +118,7 @@ def stroke(
 
 
 def noise(rng: np.random.Generator, height: int, width: int, *, cell: tuple[float, float]) -> Float:
-    """Return smooth value noise [height, width] of mean about 0 and unit scale; `cell` is the grain (height, width) in pixels."""
+    """Return smooth value noise [height, width] about 0 and of unit scale; `cell` is its grain (height, width)."""
     rows, columns = max(2, round(height / cell[0])), max(2, round(width / cell[1]))
     coarse = rng.standard_normal((rows, columns), dtype=np.float32)
     return np.asarray(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)

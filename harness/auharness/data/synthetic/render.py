@@ -9,25 +9,18 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from auharness.data.synthetic.body import stage
+from auharness.data.synthetic.body import backdrop, body, stage
 from auharness.data.synthetic.camera import develop
 from auharness.data.synthetic.eyes import draw_eye
-from auharness.data.synthetic.geometry import (
-    PIVOT,
-    Eye,
-    Mouth,
-    Pose,
-    deformation,
-    moved_landmarks,
-    neutral_landmarks,
-    strengths,
-)
+from auharness.data.synthetic.geometry import deformation, neutral_landmarks, strengths
 from auharness.data.synthetic.glasses import frame_of_glasses
 from auharness.data.synthetic.hair import BACK_ORIGIN, back_hair
 from auharness.data.synthetic.identity import Identity, Scene
 from auharness.data.synthetic.lips import draw_cavity, lay_lips, mouth_layer
 from auharness.data.synthetic.muscles import RENDERED_AUS
-from auharness.data.synthetic.raster import Float, resize, sample
+from auharness.data.synthetic.openings import Eye, Mouth, moved_landmarks
+from auharness.data.synthetic.pose import PIVOT, Pose
+from auharness.data.synthetic.raster import Float, resize, sample, spread
 from auharness.data.synthetic.shading import Light, shade
 from auharness.data.synthetic.skin import still_layers
 from auharness.errors import UsageError
@@ -71,8 +64,7 @@ def render_face(
     scale = scene.scale * drawn / 256
     posed = _pose(scene, pose, drawn, scale)
     head = _head(identity, scene, visible, (eyes, mouth), posed, rng)
-    picture = stage(identity, scene, drawn).copy()
-    _over(picture, _back(identity, scene, posed, drawn))
+    picture = _surroundings(identity, scene, posed, drawn)
     layers = still_layers(identity)
     x, y = posed.unproject(layers.depth, drawn)
     _over(picture, _remap(head, x, y))
@@ -106,14 +98,14 @@ def _head(
             cv2.scaleAdd(layers.au_relief[au], strength, relief, relief)
     creases = np.minimum(relief - layers.relief, 0)
     x, y = deformation(identity, visible)
-    sheet = np.asarray(
-        cv2.remap(layers.sheet, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT), np.float32
-    ) * np.float32(1 / 255)
-    surface = sample(np.stack([relief, layers.gloss, creases], axis=2), x, y)
-    relief, gloss, creases = (np.ascontiguousarray(surface[..., i]) for i in range(3))
-    albedo = sheet[..., :3] * sheet[..., :3]
+    sheet = np.asarray(cv2.remap(layers.sheet, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT), np.float32)
+    sheet *= np.float32(1 / 255)
+    alpha = np.asarray(cv2.extractChannel(sheet, 3), np.float32)
+    albedo = np.asarray(cv2.cvtColor(sheet, cv2.COLOR_RGBA2RGB), np.float32)
+    albedo *= albedo
+    relief, gloss, creases = (sample(still, x, y) for still in (relief, layers.gloss, creases))
     # a crease is darker than its slope alone would show, and reddish inside
-    albedo *= 1 + np.maximum(creases, -5)[..., None] * np.array([0.085, 0.11, 0.11], np.float32)
+    albedo *= 1 + spread(np.maximum(creases, -5)) * np.array([0.085, 0.11, 0.11], np.float32)
     eyes, mouth = features
     layer = mouth_layer(mouth)
     lay_lips(albedo, relief, gloss, identity, layer)
@@ -127,39 +119,44 @@ def _head(
     frame = frame_of_glasses(identity)
     if frame is not None:
         colour += (np.float32(0.02) - colour) * (0.88 * frame)
-    alpha = sheet[..., 3:]
-    return np.concatenate([colour * alpha, alpha], axis=2)
+    colour *= spread(alpha)
+    head = np.asarray(cv2.cvtColor(colour, cv2.COLOR_RGB2RGBA), np.float32)
+    cv2.insertChannel(alpha, head, 3)
+    return head
 
 
 def _light(scene: Scene, pose: Pose, jitter: NDArray[np.float64]) -> Light:
     """Return the scene's light as seen from the turned head."""
-    direction = np.asarray(scene.light) + (0.02 * jitter[0], 0.02 * jitter[1], 0)
+    direction = np.asarray(scene.light) + 0.02 * np.append(jitter, 0)
     turned = pose.rotation.T @ (direction / np.linalg.norm(direction))
     view = pose.rotation.T @ np.array([0, 0, 1.0])
     return Light((turned[0], turned[1], turned[2]), (view[0], view[1], view[2]), scene.key, scene.ambient)
 
 
-def _back(identity: Identity, scene: Scene, pose: Pose, size: int) -> Float | None:
-    """Return the hair behind the head in the frame [size, size, 4], lit evenly, or None."""
+def _surroundings(identity: Identity, scene: Scene, pose: Pose, size: int) -> Float:
+    """Return all that is behind the head [size, size, 3], linear: backdrop, long hair, neck, clothes."""
     hair = back_hair(identity)
     if hair is None:
-        return None
+        return stage(identity, scene, size).copy()
     shift = pose.scale * (pose.rotation[:2, 2] * (-30 - PIVOT[2]))
     turn = pose.scale * pose.rotation[:2, :2]
     origin = np.array([PIVOT[0] + BACK_ORIGIN[0], PIVOT[1] + BACK_ORIGIN[1]])
     offset = np.asarray(pose.centre) + shift - turn @ origin
-    placed = cv2.warpAffine(hair, np.column_stack([turn, offset]), (size, size), flags=cv2.INTER_LINEAR)
-    light = 0.75 * np.asarray(scene.key, np.float32) + np.asarray(scene.ambient, np.float32)
-    placed[..., :3] *= light
-    return np.asarray(placed, np.float32)
+    placed = np.asarray(
+        cv2.warpAffine(hair, np.column_stack([turn, offset]), (size, size), flags=cv2.INTER_LINEAR), np.float32
+    )
+    placed[..., :3] *= 0.75 * np.asarray(scene.key, np.float32) + np.asarray(scene.ambient, np.float32)
+    picture = backdrop(scene, size).copy()
+    _over(picture, placed)
+    _over(picture, body(identity, scene, size))
+    return picture
 
 
 def _remap(head: Float, x: Float, y: Float) -> Float:
     return np.asarray(cv2.remap(head, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT), np.float32)
 
 
-def _over(picture: Float, layer: Float | None) -> None:
+def _over(picture: Float, layer: Float) -> None:
     """Lay a premultiplied layer over the picture, in place."""
-    if layer is not None:
-        picture *= 1 - layer[..., 3:]
-        picture += layer[..., :3]
+    picture *= spread(1 - np.asarray(cv2.extractChannel(layer, 3), np.float32))
+    picture += np.asarray(cv2.cvtColor(layer, cv2.COLOR_RGBA2RGB), np.float32)

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from auharness.data.synthetic.identity import Colour
-from auharness.data.synthetic.raster import Float, blur, resize
+from auharness.data.synthetic.raster import Float, blur, resize, spread
 
 __all__ = ["Light", "irradiance", "shade"]
 
@@ -55,7 +55,7 @@ def _cast_shadow(relief: Float, light: Light) -> Float:
 
 
 def irradiance(relief: Float, light: Light) -> tuple[Float, Float]:
-    """Return the light falling on a relief (linear, [height, width, 3]) and the specular term [height, width] in 0..1."""
+    """Return the light on a relief (linear, [height, width, 3]) and the specular term [height, width] in 0..1."""
     across, down = _slopes(relief)
     inverse = 1 / np.sqrt(1 + across * across + down * down)
     x, y, z = light.direction
@@ -66,10 +66,12 @@ def irradiance(relief: Float, light: Light) -> tuple[Float, Float]:
     open_sky = np.clip(1 - 0.14 * cavity, 0.45, 1.12)
     visible = _cast_shadow(relief, light)
     ambient = open_sky * (0.72 - 0.28 * down * inverse)
-    lit = np.empty((height, width, 3), np.float32)
+    planes = []
     for channel, wrap in enumerate(_WRAP):
-        diffuse = np.maximum((facing + wrap) * (1 / (1 + wrap)), 0) * visible
-        lit[..., channel] = light.key[channel] * diffuse + light.ambient[channel] * ambient
+        weight = np.float32(light.key[channel] / (1 + wrap))
+        diffuse = np.maximum(facing + np.float32(wrap), 0) * visible
+        planes.append(weight * diffuse + np.float32(light.ambient[channel]) * ambient)
+    lit = np.asarray(cv2.merge(planes), np.float32)
     half = np.asarray(light.direction) + np.asarray(light.view)
     hx, hy, hz = half / np.linalg.norm(half)
     shine = np.maximum((hz - hx * across - hy * down) * inverse, 0) * visible
@@ -82,5 +84,6 @@ def shade(albedo: Float, relief: Float, gloss: Float, light: Light) -> tuple[Flo
     """Return the shaded linear colour [height, width, 3] and the irradiance, for features that are drawn on top."""
     lit, shine = irradiance(relief, light)
     key = np.asarray(light.key, np.float32)
-    colour = albedo * lit + (gloss * shine)[..., None] * (0.17 * key)
+    colour = albedo * lit
+    colour += spread(gloss * shine) * (np.float32(0.17) * key)
     return np.asarray(colour, np.float32), lit

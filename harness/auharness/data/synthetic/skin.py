@@ -5,8 +5,9 @@ from functools import lru_cache
 
 import numpy as np
 
+from auharness.data.synthetic.facial_hair import paint_beard, paint_brows
 from auharness.data.synthetic.geometry import CANVAS, MIDDLE, neutral_landmarks
-from auharness.data.synthetic.hair import paint_beard, paint_brows, paint_hair
+from auharness.data.synthetic.hair import paint_hair
 from auharness.data.synthetic.identity import Identity
 from auharness.data.synthetic.raster import Byte, Float, blur, fill, grid, noise, smoothstep, spline
 from auharness.data.synthetic.wrinkles import au_relief
@@ -18,7 +19,7 @@ __all__ = ["Layers", "still_layers"]
 class Layers:
     """What moves as one sheet: colour and coverage, gloss, relief per AU, and the smooth depth used by the pose.
 
-    `sheet` [height, width, 4] uint8: sRGB and alpha. `gloss` in 0..1 and `relief`, `depth` (pixels) are [height, width].
+    `sheet` [height, width, 4] uint8: sRGB, alpha. `gloss` (0..1), `relief`, `depth` (pixels): [height, width].
     """
 
     sheet: Byte
@@ -34,8 +35,8 @@ def _outline(identity: Identity, landmarks: Float) -> Float:
     half = (jaw[-1, 0] - jaw[0, 0]) / 2
     angle = np.linspace(0, np.pi, 60, dtype=np.float32)
     middle = (jaw[-1, 0] + jaw[0, 0]) / 2
-    skull_x = middle + half * 1.015 * np.sign(np.cos(angle)) * np.abs(np.cos(angle)) ** 0.86
-    skull_y = jaw[0, 1] - 94 * identity.shape.length * np.abs(np.sin(angle)) ** 0.92
+    skull_x = middle + half * 1.015 * np.sign(np.cos(angle)) * np.abs(np.cos(angle)) ** 0.94
+    skull_y = jaw[0, 1] - 92 * identity.shape.length * np.abs(np.sin(angle)) ** 0.95
     canvas = np.zeros(CANVAS, np.uint8)
     fill(canvas, np.concatenate([jaw, np.stack([skull_x, skull_y], axis=1).astype(np.float32)]))
     return blur(canvas.astype(np.float32) / 255, 0.8)
@@ -58,7 +59,7 @@ def _nose(identity: Identity, landmarks: Float) -> Float:
     along = np.clip((down - root) / (tip - root), 0, 1)
     rise = np.where(down < root, np.exp(-(((down - root) / 7) ** 2)) * 2.5, 2.5 + 12 * along**1.25)
     # the underside of the nose falls steeply back to the lip
-    under = 1 - smoothstep(down, base - 4.0, base + 2.5)
+    under = 1 - smoothstep(down, base - 7.0, base + 4.0)
     bridge = rise * np.exp(-0.5 * ((across - MIDDLE) / (4.6 + 2.4 * along * shape.nose_width)) ** 2) * under
     wing_x = 11.0 * shape.nose_width
     ball = 7.5 * _blob(MIDDLE, tip + 2.0, 6.4 * shape.nose_width, 5.6)
@@ -71,7 +72,7 @@ def _relief(identity: Identity, landmarks: Float, cover: Float) -> Float:
     shape = identity.shape
     across, down = grid(*CANVAS)
     up = np.where(down < 118, 100.0, 116.0)
-    radius = ((across - MIDDLE) / (74 * shape.width)) ** 2 + ((down - 118) / up) ** 2
+    radius = ((across - MIDDLE) / (71 * shape.width)) ** 2 + ((down - 118) / up) ** 2
     height = 52 * np.sqrt(np.clip(1 - radius, 0, 1)) + 15 * np.sqrt(np.clip(blur(cover, 9) * 2 - 1, 0, 1))
     eye_y, mouth_y, chin_y = float(landmarks[36:48, 1].mean()), float(landmarks[48, 1]), float(landmarks[8, 1])
     brow_y = float(landmarks[[19, 24], 1].mean())
@@ -87,7 +88,7 @@ def _relief(identity: Identity, landmarks: Float, cover: Float) -> Float:
 def _depth(identity: Identity, landmarks: Float) -> Float:
     """Return the gentle depth map of the pose: slopes below 2, so that turning by 25 degrees never folds the sheet."""
     across, down = grid(*CANVAS)
-    radius = ((across - MIDDLE) / (74 * identity.shape.width)) ** 2 + ((down - 124) / 114) ** 2
+    radius = ((across - MIDDLE) / (71 * identity.shape.width)) ** 2 + ((down - 124) / 114) ** 2
     dome = 54 * np.clip(1 - radius, 0, 1)
     return blur(np.asarray(dome, np.float32) + 0.8 * blur(_nose(identity, landmarks), 2.0), 2.5)
 
@@ -110,16 +111,16 @@ def _skin_colour(identity: Identity, landmarks: Float, rng: np.random.Generator)
     fine = 0.55 * noise(rng, *CANVAS, cell=(9, 9)) + 0.45 * noise(rng, *CANVAS, cell=(2, 2))
     colour *= 1 + 0.018 * skin.mottling * fine[..., None]
     if skin.freckles > 0:
-        spots = smoothstep(noise(rng, *CANVAS, cell=(2.6, 2.6)), 1.1, 1.7) * np.clip(
+        spots = smoothstep(noise(rng, *CANVAS, cell=(1.7, 1.7)), 1.0, 1.8) * np.clip(
             _pair(30, eye_y + 26, 26, 14) + _blob(MIDDLE, eye_y + 20, 16, 14), 0, 1
         )
-        colour *= 1 - 0.5 * skin.freckles * spots[..., None] * np.array([0.35, 0.6, 0.8], np.float32)
+        colour *= 1 - 0.34 * skin.freckles * spots[..., None] * np.array([0.35, 0.6, 0.8], np.float32)
     for _ in range(int(rng.integers(0, 4))):
         x, y = MIDDLE + rng.uniform(-48, 48), rng.uniform(70, 205)
         colour *= 1 - 0.55 * _blob(x, y, 1.1, 1.1)[..., None]
-    nostrils = np.clip(_pair(6.6 * identity.shape.nose_width, float(landmarks[33, 1]) - 2.2, 2.7, 1.5) * 1.35, 0, 1)
+    nostrils = np.clip(_pair(6.6 * identity.shape.nose_width, float(landmarks[33, 1]) - 2.2, 2.5, 1.4) * 1.3, 0, 1)
     crease = np.clip(_pair(15.2 * identity.shape.nose_width, float(landmarks[31, 1]) - 3, 1.5, 3.6), 0, 1)
-    colour *= 1 - (0.72 * nostrils + 0.16 * crease)[..., None] * np.array([0.85, 1.0, 1.0], np.float32)
+    colour *= 1 - (0.66 * nostrils + 0.16 * crease)[..., None] * np.array([0.85, 1.0, 1.0], np.float32)
     return np.asarray(colour, np.float32)
 
 
@@ -135,7 +136,7 @@ def _ears(identity: Identity, landmarks: Float, sheet: Float, relief: Float) -> 
         fill(canvas, points.astype(np.float32))
         ear = blur(canvas.astype(np.float32) / 255, 0.7)
         hollow = _blob(x + side * 1.5, y + 1, 3.2, 7.5)
-        tone = np.asarray(identity.skin.tone, np.float32) * np.array([1.0, 0.91, 0.89], np.float32)
+        tone = np.asarray(identity.skin.tone, np.float32) * np.array([1.0, 0.95, 0.94], np.float32)
         shade = (ear * under)[..., None]
         sheet[..., :3] = sheet[..., :3] * (1 - shade) + tone * (1 - 0.38 * hollow[..., None]) * shade
         sheet[..., 3] = np.maximum(sheet[..., 3], ear)
@@ -150,7 +151,7 @@ def still_layers(identity: Identity) -> Layers:
     cover = _outline(identity, landmarks)
     relief = _relief(identity, landmarks, cover)
     per_au = au_relief(landmarks, identity.skin.wrinkles)
-    for au, share in ((1, 0.22), (2, 0.12), (4, 0.16), (6, 0.12), (12, 0.24)):
+    for au, share in ((1, 0.22), (2, 0.12), (4, 0.10), (6, 0.12), (12, 0.24)):
         relief += share * identity.skin.wrinkles**1.3 * per_au[au]
     relief += 0.10 * identity.skin.mottling * noise(rng, *CANVAS, cell=(1.6, 1.6))
     sheet = np.concatenate([_skin_colour(identity, landmarks, rng), cover[..., None]], axis=2)

@@ -37,7 +37,7 @@ def _grooves(unit: ActionUnit, landmarks: Float) -> Float:
 
 
 def au_relief(landmarks: Float, wrinkles: float) -> dict[int, Float]:
-    """Return AU -> relief [height, width] in pixels at strength 1; `wrinkles` in 0..1 deepens the creases of older skin."""
+    """Return AU -> relief [height, width] in pixels at strength 1; `wrinkles` (0..1) deepens the creases."""
     x, y = grid(*CANVAS)
     depth = 0.75 + 0.7 * wrinkles
     relief = {}
