@@ -20,7 +20,7 @@ Where the paper is silent or the text allows two readings (setting = default):
  2. Table III "Original TTT" (variant `original-ttt`): mini-batch 16, the layer's own default, forward only.
  3. Class token in the backward pass: stays last (eq. 6); only the patches are reversed and un-reversed.
  4. Weights of the two directions (`tied = False`): eq. 6 reads tied, Table III counts two parts.
- 5. Rotary positions: kept, position modulo the mini-batch, i.e. the column; the row is in the learned positions.
+ 5. Rotary positions (`rope = True`): kept; position modulo the mini-batch is the column, learned positions give the row.
  6. Residuals (`mlp_ratio = 4`): pre-norm; Z' = Z + Bi-TTT + RoI + MSP, then Z' + MLP(LN(Z')).
  7. MSP (`dilations = 1, 3, 5`): depthwise on the grid, summed, pointwise; the class token is left out.
  8. Masks (`roi_map = sum`, `roi_sigma = 20`, `centres = fg-net`): FG-Net's centres, unsigned, so free of labels.
@@ -60,14 +60,15 @@ from auharness.hookspecs import hookimpl
 from auharness.losses import heatmap_mse, mdwa, wdi
 from auharness.nn.au_heatmap import Table, au_centres, au_heatmaps, signed_heatmaps
 from auharness.nn.encoder import Encoder, Mlp, tokens_per_row
-from auharness.nn.mixers import Attention, BiTTT, Linear, TTTLinear
+from auharness.nn.mixers import MIXERS, BiTTT, TTTLinear
 from auharness.nn.msp import MSP
 from auharness.nn.roi import RoiPool, RoiScatter, roi_pool, roi_scatter
 from auharness.records import Task
 
 FG_NET_GRID = 128
 """Cells per side on which FG-Net states its Gaussian."""
-_SILENT = re.compile(r"^heatmap_head\.|\.roi\.mixer\.o_proj\.")
+_SILENT = re.compile(r"^heatmap_head\.|\.roi\.mixer\.(o_)?proj\.")
+"""What is set to zero where pre-trained weights do not hold it (point 20)."""
 
 
 class RoiBranch(nn.Module):
@@ -191,6 +192,7 @@ class AUTTT(ModelPlugin):
     mlp_ratio: float = Field(4.0, gt=0, description="hidden width of the MLP / dim")  # ViT-S
     mixer: Literal["ttt", "attention", "linear"] = Field("ttt", description="token mixer of the main and RoI branch")
     mini_batch: Literal["row"] | int = Field("row", description="TTT tokens per step; row: the tokens of one row")
+    rope: bool = Field(True, description="rotary positions of the TTT layers, restarting with each mini-batch")
     scan: Literal["forward", "both"] = Field("both", description="TTT scan directions")
     tied: bool = Field(False, description="both directions share their weights")
     msp: bool = Field(True, description="multi-scale perception branch")
@@ -215,7 +217,7 @@ class AUTTT(ModelPlugin):
     wdi_weight: float = Field(1.0, ge=0, description="lambda of WDI in eq. 11")
     mse_weight: float = Field(1.0, ge=0, description="lambda of MSE in eq. 11")
 
-    init: str = Field("weights", description="starting weights: weights (--weights FILE.safetensors) or none")
+    init: Literal["weights", "none"] = Field("weights", description="starting weights: --weights FILE, or none")
     preprocess: Preprocess = Preprocess(align="ffhq", resize=256, crop=224)
     augment: Augment = Augment(flip=0.5, random_crop=True, brightness=0.4, contrast=0.4, saturation=0.4)
     recipe: Recipe = Recipe(
@@ -276,9 +278,6 @@ class AUTTT(ModelPlugin):
 
     def load_weights(self, module: nn.Module, weights: Mapping[str, Tensor]) -> Sequence[str]:
         missing = super().load_weights(module, weights)
-        if not isinstance(module, AUTTTNet):
-            raise TypeError(f"expected the module that build returns, got {type(module).__name__}")
-        # point 20: what pre-training does not know starts without a voice
         for name, parameter in module.named_parameters():
             if name in missing and _SILENT.search(name):
                 nn.init.zeros_(parameter)
@@ -297,21 +296,17 @@ class AUTTT(ModelPlugin):
         return {"image_size": image_size, "sigma": sigma, "combine": self.roi_map, "table": self.centres}
 
     def _mixer(self, mini_batch: int) -> nn.Module:
-        if self.mixer == "attention":
-            return Attention(self.dim, heads=self.heads)
-        if self.mixer == "linear":
-            return Linear(self.dim)
-        if self.scan == "both":
-            return BiTTT(self.dim, heads=self.heads, mini_batch=mini_batch, tied=self.tied, suffix=1)
-        return TTTLinear(self.dim, heads=self.heads, mini_batch=mini_batch)
+        if self.mixer == "ttt" and self.scan == "both":
+            return BiTTT(self.dim, heads=self.heads, mini_batch=mini_batch, rope=self.rope, suffix=1, tied=self.tied)
+        return self._forward_mixer(mini_batch)
+
+    def _forward_mixer(self, mini_batch: int) -> nn.Module:
+        if self.mixer == "ttt":
+            return TTTLinear(self.dim, heads=self.heads, mini_batch=mini_batch, rope=self.rope)
+        return MIXERS[self.mixer](self.dim, heads=self.heads)
 
     def _roi_branch(self, num_aus: int) -> nn.Module:
-        mixers = {
-            "ttt": lambda: TTTLinear(self.dim, heads=self.heads, mini_batch=num_aus),
-            "attention": lambda: Attention(self.dim, heads=self.heads),
-            "linear": lambda: Linear(self.dim),
-        }
-        return RoiBranch(mixers[self.mixer](), pool=self.roi_pool, scatter=self.roi_scatter)
+        return RoiBranch(self._forward_mixer(num_aus), pool=self.roi_pool, scatter=self.roi_scatter)
 
 
 @hookimpl

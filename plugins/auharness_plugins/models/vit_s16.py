@@ -10,7 +10,7 @@ Differs from the paper in:
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 from torch import Tensor, nn
@@ -61,7 +61,7 @@ class ViTS16(ModelPlugin):
     heads: int = Field(6, ge=1, description="number of heads")
     mlp_ratio: float = Field(4.0, gt=0, description="hidden width of the MLP / dim")
 
-    init: str = Field("weights", description="starting weights: weights (--weights FILE.safetensors) or none")
+    init: Literal["weights", "none"] = Field("weights", description="starting weights: --weights FILE, or none")
     preprocess: Preprocess = Preprocess(align="ffhq", resize=256, crop=224)
     augment: Augment = Augment(flip=0.5, random_crop=True, brightness=0.4, contrast=0.4, saturation=0.4)
     recipe: Recipe = Recipe(optimiser="adamw", lr=1e-4, weight_decay=5e-4, epochs=20, batch_size=64)

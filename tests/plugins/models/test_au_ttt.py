@@ -6,6 +6,7 @@ from auharness.api import Output
 from auharness.errors import DataError, UsageError
 from auharness.losses import mdwa, wdi
 from auharness.nn.au_heatmap import au_heatmaps, signed_heatmaps
+from auharness.nn.mixers import TTTLinear
 from auharness.records import Task
 from auharness_plugins.models.au_ttt import AUTTT, AUTTTBlock, RoiBranch
 
@@ -237,13 +238,24 @@ def test_a_variant_composes_with_every_size_without_a_conflict():
 
 
 @pytest.mark.parametrize(("image_size", "row"), [(112, 7), (224, 14), (448, 28)])
-def test_the_mini_batch_follows_the_grid(image_size, row):
+def test_mini_batch_rotary_period_token_scale_and_positions_follow_the_grid(image_size, row):
     with torch.device("meta"):
         encoder = AUTTT(depth=1).encoder(image_size, num_aus=12)
-    scales = {name: p.shape[-1] for name, p in encoder.named_parameters() if "token_scale" in name}
-    assert {k for name, k in scales.items() if ".roi." not in name} == {row}
-    assert {k for name, k in scales.items() if ".roi." in name} == {12}
+    layers = {name: layer for name, layer in encoder.named_modules() if isinstance(layer, TTTLinear)}
+    facts = {
+        name: (layer.mini_batch, layer.rope_period, len(layer.scale_offset), layer.direction)
+        for name, layer in layers.items()
+    }
+    roi = "blocks.0.roi.mixer"
+    assert facts.pop(roi) == (12, 12, 12, "forward")
+    assert set(facts.values()) == {(row, row, row, "forward")}
+    assert len(facts) == 2
     assert encoder.positions.shape[1] == row**2 + 1
+
+
+def test_rotary_positions_can_be_switched_off():
+    encoder = AUTTT(**SMALL, rope=False).encoder(32, num_aus=12)
+    assert {layer.rope_period for layer in encoder.modules() if isinstance(layer, TTTLinear)} == {None}
 
 
 def test_the_class_token_reads_the_last_patch_and_no_patch_reads_the_class_token():
@@ -275,8 +287,9 @@ def test_the_encoder_for_pre_training_has_no_roi_branch_and_needs_no_landmarks()
     assert encoder(torch.randn(2, 3, 32, 32)).shape == (2, 17, 16)
 
 
-def test_after_loading_pre_trained_weights_the_new_parts_are_silent():
-    plugin, module = _built()
+@pytest.mark.parametrize("mixer", ["ttt", "attention", "linear"])
+def test_after_loading_pre_trained_weights_the_new_parts_are_silent(mixer):
+    plugin, module = _built(mixer=mixer)
     torch.manual_seed(9)
     encoder = plugin.encoder(32)
     missing = plugin.load_weights(module, {f"encoder.{k}": v for k, v in encoder.state_dict().items()})
