@@ -127,7 +127,8 @@ def register(manager: pluggy.PluginManager, offer: Offer, plugin: object) -> lis
         manager.check_pending()
     except pluggy.PluginValidationError as error:
         found = [caller.name for caller in manager.get_hookcallers(plugin) or ()]
-        manager.unregister(plugin)
+        if manager.is_registered(plugin):
+            manager.unregister(plugin)
         wrong = next((name for name in found if name not in known), None)
         if wrong is None:
             raise PluginError(f"{offer}: {' '.join(str(error).split())}") from error

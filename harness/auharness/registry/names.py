@@ -73,7 +73,7 @@ def require(kind: str, name: str) -> Offer:
 
 def blocked(offer: Offer) -> bool:
     """Return whether `AUHARNESS_BLOCK` holds the plugin's name or its package."""
-    entries = {_normal(entry) for entry in os.environ.get("AUHARNESS_BLOCK", "").split(",")}
+    entries = {_normal(entry) for entry in os.environ.get("AUHARNESS_BLOCK", "").split(",") if entry.strip()}
     return _normal(offer.name) in entries or _normal(offer.package) in entries
 
 

@@ -1,0 +1,49 @@
+import pytest
+
+from auharness import hookimpl, registry
+from auharness.errors import PluginError
+
+SEEN: list[str] = []
+
+
+class Watcher:
+    @hookimpl
+    def auharness_run_finished(self, status):
+        SEEN.append(status)
+
+
+class Grumbler:
+    @hookimpl
+    def auharness_run_finished(self, run_dir, status):
+        raise ValueError(f"no {status}")
+
+
+def test_every_observer_is_called_even_if_one_raises():
+    SEEN.clear()
+    manager = registry.observers(Grumbler(), Watcher())
+    problems = registry.notify(manager, "auharness_run_finished", run_dir="runs/x", status="finished")
+    assert SEEN == ["finished"]
+    assert problems == ["observer 'observer-0': auharness_run_finished raised ValueError: no finished"]
+
+
+def test_installed_observers_are_loaded(install, monkeypatch):
+    source = """
+        from auharness import hookimpl
+        seen = []
+        @hookimpl
+        def auharness_epoch_finished(unit_id, epoch):
+            seen.append((unit_id, epoch))
+    """
+    install("acme-watch", {"acme_watch": source}, hooks={"watch": "acme_watch"})
+    manager = registry.observers()
+    assert registry.notify(manager, "auharness_epoch_finished", unit_id="u", epoch=1, values={}) == []
+    assert manager.get_plugin("watch").seen == [("u", 1)]
+    monkeypatch.setenv("AUHARNESS_BLOCK", "watch")
+    assert registry.observers().get_plugins() == set()
+
+
+def test_a_misspelled_observer_hook_is_an_error(install):
+    source = "from auharness import hookimpl\n@hookimpl\ndef auharness_run_finish(status): ...\n"
+    install("acme-watch", {"acme_watch": source}, hooks={"watch": "acme_watch"})
+    with pytest.raises(PluginError, match="did you mean 'auharness_run_finished'"):
+        registry.observers()
