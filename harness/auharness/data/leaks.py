@@ -1,4 +1,4 @@
-"""Looks for the same person on both sides of a split: equal files, subjects tested twice, datasets that share people."""
+"""Looks for one person on both sides of a split: equal files, subjects tested twice, datasets that share people."""
 
 import csv
 import hashlib
@@ -12,7 +12,7 @@ from pathlib import Path
 from auharness.data.index import Index
 from auharness.records import Fold, Key
 
-__all__ = ["Overlap", "Twin", "known_overlaps", "tested_twice", "twin_media"]
+__all__ = ["Overlap", "Twin", "known_overlaps", "shared_test_keys", "twin_media"]
 
 PROBE_BYTES = 4096
 
@@ -42,8 +42,8 @@ class Overlap:
 def twin_media(index: Index, *, progress: Callable[[int, int], None] | None = None) -> list[Twin]:
     """Return media files that are byte-identical although they belong to different subjects.
 
-    Only files of equal size are opened: first a block from their middle is compared, then the sha256 of the rest. A file
-    with more than one twin is listed with its first one.
+    Only files of equal size are opened: first a block from their middle is compared, then the sha256 of the whole. Of
+    several equal files each is listed beside the first.
 
     Args:
         index: rows of one or more datasets.
@@ -64,7 +64,7 @@ def twin_media(index: Index, *, progress: Callable[[int, int], None] | None = No
     return sorted(twins, key=lambda twin: (twin.first, twin.second))
 
 
-def tested_twice(folds: Sequence[Fold]) -> list[tuple[Key, tuple[str, str]]]:
+def shared_test_keys(folds: Sequence[Fold]) -> list[tuple[Key, tuple[str, str]]]:
     """Return (key, two fold names) for keys that two folds test although their test parts are not the same.
 
     Folds with equal test parts, as across datasets, are no leak.

@@ -1,0 +1,48 @@
+from pathlib import Path
+from typing import Any
+
+from auharness.data.index import Index, build_index
+from auharness.data.verify import Difference, verify
+
+
+def test_equal_counts_verify(frames: Any, tmp_path: Path) -> None:
+    # both subjects: two frames, one positive of each AU
+    report = verify(frames, build_index(frames, cache=tmp_path))
+    assert report.verified is True and report.differences == ()
+    assert (report.n_subjects, report.n_rows) == (2, 4)
+
+
+def test_every_difference_is_listed(frames: Any, tmp_path: Path) -> None:
+    labels = frames.root / "labels.csv"
+    labels.write_text(labels.read_text().replace("S1,a,9,1,1", "S1,a,9,0,1").replace("S2,b", "S3,b"))
+    for name in ("S3.avi", "S3.npz"):
+        (frames.root / "media" / name).touch()
+    report = verify(frames, build_index(frames, cache=tmp_path))
+    assert report.verified is False
+    assert report.differences == (
+        Difference("S1", "AU1", 1, 0),
+        Difference("S2", "frames", 2, 0),
+        Difference("S2", "AU1", 1, 0),
+        Difference("S2", "AU12", 1, 0),
+        Difference("S3", "frames", 0, 2),
+        Difference("S3", "AU1", 0, 1),
+        Difference("S3", "AU12", 0, 1),
+    )
+    assert str(report.differences[0]) == "S1 AU1: 0, published 1"
+
+
+def test_nothing_published_is_neither_true_nor_false(clips: Any, tmp_path: Path) -> None:
+    assert verify(clips, build_index(clips, cache=tmp_path)).verified is None
+
+
+def test_rows_of_other_datasets_are_not_counted(frames: Any, tmp_path: Path) -> None:
+    class Other(type(frames)):  # type: ignore[misc]  # the class comes from a fixture
+        name = "another"
+
+        def records(self) -> Any:
+            for r in super().records():
+                yield type(r)("another", r.subject, r.sequence, r.frame, r.media, r.labels)
+
+    one, two = build_index(frames, cache=tmp_path), build_index(Other(root=frames.root), cache=tmp_path)
+    report = verify(frames, Index.concat([one, two]))
+    assert report.verified is True and report.n_rows == 4
