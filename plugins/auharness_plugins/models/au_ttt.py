@@ -20,7 +20,7 @@ Where the paper is silent or the text allows two readings (setting = default):
  2. Table III "Original TTT" (variant `original-ttt`): mini-batch 16, the layer's own default, forward only.
  3. Class token in the backward pass: stays last (eq. 6); only the patches are reversed and un-reversed.
  4. Weights of the two directions (`tied = False`): eq. 6 reads tied, Table III counts two parts.
- 5. Rotary positions (`rope = True`): kept; position modulo the mini-batch is the column, learned positions give the row.
+ 5. Rotary positions (`rope = True`): position modulo the mini-batch is the column; learned positions give the row.
  6. Residuals (`mlp_ratio = 4`): pre-norm; Z' = Z + Bi-TTT + RoI + MSP, then Z' + MLP(LN(Z')).
  7. MSP (`dilations = 1, 3, 5`): depthwise on the grid, summed, pointwise; the class token is left out.
  8. Masks (`roi_map = sum`, `roi_sigma = 20`, `centres = fg-net`): FG-Net's centres, unsigned, so free of labels.
