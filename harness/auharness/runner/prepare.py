@@ -19,9 +19,9 @@ from auharness.records import FrameRecord
 from auharness.results.atomic import file_digest, write_json
 from auharness.results.schema import RunRecord, UnitRef
 from auharness.results.store import RunFolder, attempts
-from auharness.runner.execute import UnitSpec
 from auharness.runner.plan import Plan, crop_settings
 from auharness.runner.progress import Progress
+from auharness.runner.spec import UnitSpec
 
 __all__ = ["Crops", "make_specs", "open_run", "prepare_crops"]
 
