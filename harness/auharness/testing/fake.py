@@ -126,15 +126,17 @@ class FakeUnit:
         self.events: list[tuple[str, dict[str, Any]]] = []
 
     def train(self, plugin: ModelPlugin) -> FakePredictor:
-        """Take one optimiser step on one batch."""
+        """Take one plain gradient step on one batch."""
         module = plugin.build(self.task).train()
         batch = next(self.train_data.batches(4))
         result = module(*(batch[name] for name in plugin.inputs))
         output = result if isinstance(result, Output) else Output(result)
         loss = sum(plugin.loss(output, batch, self.task).values(), torch.zeros(()))
-        optimiser = torch.optim.SGD([dict(group) for group in plugin.parameter_groups(module)], lr=plugin.recipe.lr)
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        optimiser.step()
+        with torch.no_grad():
+            for parameter in module.parameters():
+                if parameter.grad is not None:
+                    parameter -= plugin.recipe.lr * parameter.grad
         return FakePredictor(module, plugin.inputs)
 
     def log(self, event: str, **values: Any) -> None:

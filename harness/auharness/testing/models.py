@@ -36,10 +36,10 @@ def check_model(plugin: type[ModelPlugin]) -> list[Check]:
         ("inputs are known batch keys", case.inputs),
         ("score_kind is logit, probability or margin", case.score_kind),
     ]
-    builds: list[Step] = [
-        ("build returns a module", case.builds),
-        ("logits are [B,A], finite", case.logits),
-        ("every variant gives logits", case.variants),
+    builds: list[list[Step]] = [
+        [("build returns a module", case.builds)],
+        [("logits are [B,A], finite", case.logits)],
+        [("every variant gives logits", case.variants)],
     ]
     behaves: list[Step] = [
         ("the same seed gives the same weights", case.seed),
@@ -51,7 +51,7 @@ def check_model(plugin: type[ModelPlugin]) -> list[Check]:
         ("the state holds tensors only", case.state),
         ("fit returns a predictor", case.fit),
     ]
-    return run_stages(plugin, [declared, builds, behaves])
+    return run_stages(plugin, [declared, *builds, behaves])
 
 
 class _Case:
@@ -110,9 +110,10 @@ class _Case:
             expect(bool(logits.isfinite().all()), f"variant '{name}': expected finite logits, got NaN or infinity")
 
     def seed(self) -> None:
-        first, second = (_build(self.model, self.task).state_dict() for _ in range(2))
-        for name, tensor in first.items():
-            expect(bool(torch.equal(tensor, second[name])), f"'{name}' differs; draw from torch's global generator")
+        first, second = (_build(self.model, self.task) for _ in range(2))
+        again = {**dict(second.named_parameters()), **dict(second.named_buffers())}
+        for name, tensor in (*first.named_parameters(), *first.named_buffers()):
+            expect(torch.equal(tensor, again[name]), f"'{name}' differs; draw from torch's global generator")
 
     def groups(self) -> None:
         held = [id(p) for group in self.model.parameter_groups(self.module) for p in group["params"]]
