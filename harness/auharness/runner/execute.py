@@ -13,6 +13,7 @@ from auharness.data.cache import CropCache
 from auharness.data.index import Index, build_index
 from auharness.errors import AuharnessError
 from auharness.records import Key, Task
+from auharness.results.atomic import write_with
 from auharness.results.store import RunFolder
 from auharness.runner.parts import Part, make_task, split_validation, take_part
 from auharness.runner.predictions import add_targets, prediction_frame
@@ -76,18 +77,15 @@ class _Work:
         train, held_out = split_validation(train, recipe, key=spec.inputs.protocol.key, seed=inner)
         task = make_task(self.index, self.outputs, train, self.labels, self.plugin, spec.inputs.protocol.train_on[0])
         test_source = self._source(test, labelled=False)
-        epochs: list[pd.DataFrame] = []
         unit = self._unit(task, train, held_out)
         if recipe.save_epoch_predictions:
-            unit.observe = lambda epoch, model: epochs.append(
-                prediction_frame(test, self._predict(model, test_source), self.outputs, epoch=epoch)
-            )
+            unit.observe = lambda epoch, model: self._keep_epoch(epoch, test, self._predict(model, test_source))
         self._log("started", rows=len(train.rows), test_rows=len(test.rows))
         predictor = self.plugin.fit(unit)
         answer = prediction_frame(test, self._predict(predictor, test_source), self.outputs)
-        tuned = (
-            self._predict(predictor, self._source(train, labelled=False)) if recipe.threshold == "train-tuned" else None
-        )
+        tuned = None
+        if recipe.threshold == "train-tuned":
+            tuned = self._predict(predictor, self._source(train, labelled=False))
         columns = list(spec.inputs.protocol.columns)
         scored = add_targets(answer, test, self.index.labels(columns)[test.positions], columns=columns)
         record = make_record(
@@ -106,9 +104,15 @@ class _Work:
             clock=self.clock,
         )
         log = (self.scratch / "log.txt").read_text(encoding="utf-8")
+        epochs = [pd.read_parquet(path) for path in sorted(self.scratch.glob("epoch-*.parquet"))]
         table = pd.concat([scored, *epochs], ignore_index=True) if epochs else scored
         self.run.finish_unit(record, predictions=table, weights=predictor.state(), log=log)
         self.run.event("unit_finished", unit=spec.unit_id, fold=spec.fold.name, seed=spec.seed)
+
+    def _keep_epoch(self, epoch: int, test: Part, scores: np.ndarray) -> None:
+        """Keep the test scores of one epoch on disk, so that they outlive an interruption."""
+        frame = prediction_frame(test, scores, self.outputs, epoch=epoch)
+        write_with(self.scratch / f"epoch-{epoch:04d}.parquet", lambda path: frame.to_parquet(path, index=False))
 
     def _part(self, ids: frozenset[Key]) -> Part:
         inputs = self.spec.inputs

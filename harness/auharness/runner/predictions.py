@@ -37,7 +37,7 @@ def prediction_frame(
 
 
 def add_targets(frame: pd.DataFrame, part: Part, target: np.ndarray, *, columns: Sequence[str]) -> pd.DataFrame:
-    """Return the frame with `<label>.target` columns: 1, 0, -1 = not coded; `target` `[N,A]` in the order of the part."""
+    """Return the frame with `<label>.target` columns (1, 0, -1 = not coded); `target` `[N,A]` has the part's order."""
     first = ~pd.Series(part.rows.sample_ids).duplicated().to_numpy()
     names = [f"{name}.target" for name in columns]
     return pd.concat([frame, pd.DataFrame(target[first], columns=names, index=frame.index)], axis=1)
