@@ -17,7 +17,10 @@ class PixelProbe(ModelPlugin):
     name = "pixel-probe"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {},
-        "tiny": {"preprocess": {"resize": 64, "crop": 56}, "recipe": {"epochs": 8, "batch_size": 32}},
+        "tiny": {
+            "preprocess": {"align": "similarity", "resize": 64, "crop": 56},
+            "recipe": {"epochs": 8, "batch_size": 32},
+        },
     }
 
     side: int = Field(28, ge=1, description="cells per side that the probe sees")

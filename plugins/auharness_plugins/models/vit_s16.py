@@ -49,7 +49,7 @@ class ViTS16(ModelPlugin):
             "dim": 64,
             "depth": 3,
             "heads": 2,
-            "preprocess": {"resize": 64, "crop": 56},
+            "preprocess": {"align": "similarity", "resize": 64, "crop": 56},
             "augment": {"brightness": 0.2, "contrast": 0.2, "saturation": 0.2},
             "recipe": {"epochs": 8, "batch_size": 32, "lr": 1e-3, "warmup": 0.1, "grad_clip": 1.0},
         },

@@ -44,7 +44,7 @@ def test_vit_s16_on_licensed_data_without_weights_names_the_ways_out():
 def test_small_cnn_has_the_parameters_that_its_docstring_states():
     with torch.device("meta"):
         module = SmallCNN().build(Task(("AU1",) * 12, "frame-multilabel", "bp4d", (1,) * 12, (2,) * 12))
-    assert round(sum(p.numel() for p in module.parameters()) / 1e6, 1) == 0.4
+    assert round(sum(p.numel() for p in module.parameters()) / 1e6, 1) == 0.5
 
 
 def test_small_cnn_sees_neither_the_batch_nor_the_training_mode():
@@ -105,4 +105,4 @@ def test_constant_answers_the_majority_class():
 @pytest.mark.parametrize("plugin", [ViTS16, SmallCNN, PixelProbe, Constant])
 def test_every_baseline_has_both_sizes(plugin):
     assert {"paper", "tiny"} <= plugin.presets.keys()
-    assert plugin.presets["tiny"]["preprocess"] == {"resize": 64, "crop": 56}
+    assert plugin.presets["tiny"]["preprocess"] == {"align": "similarity", "resize": 64, "crop": 56}
