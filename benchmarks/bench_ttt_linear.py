@@ -1,7 +1,7 @@
 """Speed of TTT-Linear: the fast path beside the autograd reference and beside attention, one thread, CPU time.
 
 `python benchmarks/bench_ttt_linear.py` prints the table; `pytest -o addopts= benchmarks/bench_ttt_linear.py` times each
-cell. Only ratios inside one process mean anything on a shared machine, so the jobs take turns and the least time counts.
+cell. Only ratios inside one process mean anything on a shared machine, so the jobs take turns, least time counts.
 """
 
 import sys

@@ -141,7 +141,6 @@ def _backward(
     inputs: _Inputs, traces: list[_Trace], layout: Layout, d_out: Tensor, state: Tensor, d_state: Tensor
 ) -> tuple[Tensor, ...]:
     """Return the gradients of the inputs, in their order; overwrites the last state and its gradient."""
-    d_mean = d_state.mean(-1, keepdim=True)  # the mean that centring removed reaches the last state unchanged
     d_q, d_k, d_v = (layout.empty(d_out, layout.d) for _ in range(3))
     d_lr, d_scale = layout.empty(d_out), torch.zeros_like(inputs.token_scale)
     walk = list(_walk(inputs, layout, d_out, d_q, d_k, d_v, d_lr))
@@ -159,7 +158,8 @@ def _backward(
         d_scale[:, :rows] += layout.split(total.d_eta.tril_()).sum((1, 2, 4))
     d_weight = torch.stack([layout.split(total.d_weight).sum((1, 3)) for total in back.totals.values()]).sum(0)
     d_bias = d_out.sum((1, 3)) - d_v.sum((1, 3))
-    d_w0, d_b0 = torch.split(layout.split(_centre(d_state).add_(d_mean)), [layout.d, 1], -2)
+    # centring needs no gradient: whatever was added to `d_state` has row means of zero already
+    d_w0, d_b0 = torch.split(layout.split(d_state), [layout.d, 1], -2)
     return d_q, d_k, d_v, d_lr, d_scale, d_w0, d_b0, d_weight, d_bias
 
 
@@ -250,11 +250,8 @@ def _walk(
 
 def _first_state(inputs: _Inputs) -> Tensor:
     """Return W above b with the mean of each row removed, `[chains, d + 1, d]`: normalisation never sees the mean."""
-    return _centre(torch.cat((inputs.w0, inputs.b0), -2).flatten(0, 2))
-
-
-def _centre(state: Tensor) -> Tensor:
-    return state - state.mean(-1, keepdim=True)
+    state = torch.cat((inputs.w0, inputs.b0), -2).flatten(0, 2)
+    return state.sub_(state.mean(-1, keepdim=True))
 
 
 def _scale(x: Tensor, eps: Tensor) -> Tensor:
