@@ -136,7 +136,7 @@ class FakeUnit:
         with torch.no_grad():
             for parameter in module.parameters():
                 if parameter.grad is not None:
-                    parameter -= plugin.recipe.lr * parameter.grad
+                    parameter.sub_(plugin.recipe.lr * parameter.grad)
         return FakePredictor(module, plugin.inputs)
 
     def log(self, event: str, **values: Any) -> None:
