@@ -14,7 +14,10 @@ from auharness.errors import AuharnessError, UsageError, near
 
 __all__ = ["VERBS", "build_parser", "main"]
 
-VERBS = ("list", "show", "doctor", "plan", "run", "pretrain", "plugin", "completion")
+VERBS = (
+    *("list", "show", "doctor", "data", "plan", "run", "pretrain", "status", "store"),
+    *("plugin", "completion"),
+)
 """Commands in the order of the help page; the module of `x` is `auharness.cli.x`."""
 
 INTERRUPTED = 130

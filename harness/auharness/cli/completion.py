@@ -18,7 +18,7 @@ def add_parser(subparsers: Subparsers) -> None:
         help="print a completion script for the shell",
         description='Print a completion script; for bash: eval "$(auharness completion bash)"',
     )
-    parser.add_argument("shell", choices=("bash", "zsh", "tcsh"))
+    parser.add_argument("shell", choices=("bash", "zsh"))
     parser.set_defaults(handler=handle)
 
 

@@ -1,0 +1,62 @@
+import json
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from auharness import registry
+from auharness.cli import main
+from auharness.errors import DataError, PluginError
+
+
+@pytest.fixture
+def report(monkeypatch, capsys, tmp_path):
+    """Run the doctor with all plugins but `absent` and `broken` ones working; return exit code and findings."""
+    monkeypatch.setenv("AUHARNESS_CACHE", str(tmp_path / "cache"))
+
+    def run(**faults):
+        def load(kind, name):
+            if name in faults:
+                raise faults[name]
+
+        monkeypatch.setattr(registry, "load", load)
+        code = main(["doctor", "--json"])
+        return code, {row["what"]: row for row in json.loads(capsys.readouterr().out)}
+
+    return run
+
+
+def test_a_sound_machine_exits_0_and_names_cache_and_plugins(report, tmp_path):
+    code, found = report()
+    assert code == 0
+    assert found["cache"]["detail"].startswith(str(tmp_path / "cache"))
+    assert re.search(r"\d GiB free", found["cache"]["detail"])
+    assert "au-ttt" in found["models"]["detail"]
+    assert found["torch"]["state"] == found["python"]["state"] == "ok"
+
+
+def test_a_broken_plugin_exits_3_and_a_missing_extra_does_not(report):
+    code, found = report(constant=DataError('needs timm; install it: pip install "auharness[vision]"'))
+    assert (code, found["model constant"]["state"]) == (0, "absent")
+    code, found = report(constant=PluginError("the import failed"))
+    assert (code, found["model constant"]["state"]) == (3, "broken")
+    assert "constant" not in found["models"]["detail"]
+
+
+def test_every_extra_is_there_or_has_its_command(report):
+    _, found = report()
+    extras = {what.removeprefix("extra "): row for what, row in found.items() if what.startswith("extra ")}
+    assert set(extras) == set(registry.EXTRAS.values()) - {"mamba"}
+    for name, row in extras.items():
+        assert row["state"] == "ok" or f'pip install "auharness[{name}]"' in row["detail"]
+    assert {"mediapipe", "mamba_ssm"} <= set(found)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_completion_prints_a_script_that_knows_the_commands(capsys, shell):
+    assert main(["completion", shell]) == 0
+    script = capsys.readouterr().out
+    assert "doctor" in script and "--no-color" in script
+    if shell == "bash" and shutil.which("bash"):
+        subprocess.run(["bash", "-n"], input=script, text=True, check=True)
