@@ -19,6 +19,7 @@ SUBJECTS = ("F001", "F002", "M001")
 @pytest.fixture
 def few_subjects(monkeypatch: pytest.MonkeyPatch, flat_faces: None) -> None:
     monkeypatch.setattr(bp4d, "subjects", lambda *, size: SUBJECTS)
+    monkeypatch.setattr(standin, "_jobs", lambda jobs: 1)  # a patched renderer exists in this process only
 
 
 def contents(root: Path) -> dict[str, bytes]:
@@ -92,7 +93,7 @@ def kill(*args, size, **options):
     return np.zeros((size, size, 3), np.uint8), np.zeros((68, 2), np.float32)
 
 film.render_face = kill
-ensure_standin("bp4d", size="tiny", root=Path(sys.argv[1]))
+ensure_standin("bp4d", size="tiny", root=Path(sys.argv[1]), jobs=1)
 """
 
 
