@@ -19,7 +19,8 @@ def test_a_model_runs_whichever_torch_torchvision_was_built_for() -> None:
     # a process of its own: a failed import of torchvision leaves traces in this one
     code = (
         "import torch; from auharness.nn.vision import import_torchvision; import_torchvision(); import_torchvision();"
-        "from torchvision.models import resnet18; print(resnet18(num_classes=2).eval()(torch.zeros(1, 3, 32, 32)).shape)"
+        "from torchvision.models import resnet18; model = resnet18(num_classes=2).eval();"
+        "print(model(torch.zeros(1, 3, 32, 32)).shape)"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "torch.Size([1, 2])"
