@@ -1,7 +1,11 @@
+import inspect
+from types import ModuleType
+
 import pytest
 
 from auharness import hookimpl, registry
 from auharness.errors import PluginError
+from auharness.hookspecs import ObserverSpecs
 
 SEEN: list[str] = []
 
@@ -47,3 +51,20 @@ def test_a_misspelled_observer_hook_is_an_error(install):
     install("acme-watch", {"acme_watch": source}, hooks={"watch": "acme_watch"})
     with pytest.raises(PluginError, match="did you mean 'auharness_run_finished'"):
         registry.observers()
+
+
+HOOKS = [name for name in vars(ObserverSpecs) if name.startswith("auharness_")]
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_every_observer_hook_gets_all_the_arguments_of_its_specification(hook):
+    arguments = list(inspect.signature(getattr(ObserverSpecs, hook)).parameters)[1:]
+    seen = {}
+    source = f"def {hook}({', '.join(arguments)}): seen.update({', '.join(f'{name}={name}' for name in arguments)})"
+    scope = {"seen": seen}
+    exec(source, scope)  # a function whose parameters carry the names that pluggy matches
+    observer = ModuleType("watch")
+    setattr(observer, hook, hookimpl(scope[hook]))
+    values = {name: object() for name in arguments}
+    assert registry.notify(registry.observers(observer), hook, **values) == []
+    assert seen == values
