@@ -29,6 +29,7 @@ CANVAS = (256, 192)  # height, width
 MIDDLE = 95.5  # x of the mid-line
 _STEP = 4  # canvas pixels per cell of the motion grid
 _EYE_LINE = 118.0
+_HALF_SHOWN = 0.37  # intensity at which about half of the appearance shows
 
 MIRROR: tuple[int, ...] = (
     *range(16, -1, -1),
@@ -99,12 +100,18 @@ def neutral_landmarks(identity: Identity) -> Float:
     return np.asarray(face + jitter, np.float32)
 
 
+def _response(intensity: float) -> float:
+    """Return how much of the full appearance an intensity shows: traces stay faint, a marked AU is plain to see."""
+    cubed, half = intensity**3, _HALF_SHOWN**3
+    return cubed * (1 + half) / (cubed + half)
+
+
 def strengths(identity: Identity, aus: Mapping[int, float]) -> dict[int, float]:
     """Return AU -> visible strength: what was asked, scaled by the subject's expressivity, on the resting face."""
     resting, scale = dict(identity.resting), dict(identity.expressivity)
     visible = {}
     for au in RENDERED_AUS:
-        asked = float(aus.get(au, 0.0))
+        asked = _response(float(aus.get(au, 0.0)))
         # the resting bias fades out as the muscle acts
         strength = asked * scale[au] + resting.get(au, 0.0) * (1 - 0.7 * asked)
         if strength:

@@ -61,17 +61,20 @@ def _lip_texture(identity: Identity) -> Float:
     return noise(rng, _TALL, _WIDE, cell=(9, 1.6))
 
 
-def lay_lips(albedo: Float, relief: Float, gloss: Float, identity: Identity, layer: MouthLayer) -> None:
-    """Colour and raise the lips on the canvas (linear albedo), in place, before shading."""
+def lay_lips(
+    albedo: Float, relief: Float, gloss: Float, identity: Identity, layer: MouthLayer, *, pressed: float
+) -> None:
+    """Colour and raise the lips on the canvas (linear albedo), in place, before shading; `pressed` (0..1) lips pale."""
     window = np.s_[layer.top : layer.top + _TALL, _LEFT : _LEFT + _WIDE]
     both = np.clip(layer.upper + layer.lower, 0, 1)
     soft = 0.25 * both + 0.75 * blur(both, 0.8)
     tint = np.asarray(identity.skin.lips, np.float32) ** 2
+    tint = tint + (0.9 * np.asarray(identity.skin.tone, np.float32) ** 2 - tint) * np.float32(0.75 * pressed)
     texture = _lip_texture(identity)
     flesh = tint * ((1 + 0.07 * texture) * (1 - 0.12 * layer.upper))[..., None]
     target = albedo[window]
     target += (flesh - target) * (0.92 * soft)[..., None]
-    target *= (1 - 0.62 * np.clip(layer.line, 0, 1))[..., None]
+    target *= (1 - (0.62 + 0.2 * pressed) * np.clip(layer.line, 0, 1))[..., None]
     swell = 3.6 * identity.shape.upper_lip * blur(layer.upper, 2.0) + 5.2 * identity.shape.lower_lip * blur(
         layer.lower, 2.3
     )

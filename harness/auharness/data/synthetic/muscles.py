@@ -148,20 +148,20 @@ ACTION_UNITS: dict[int, ActionUnit] = {
         bulges=(Bulge(48, 15, -26, 13, 10, 5.5), Bulge(48, 3, 1, 3, 3.5, -1.8)),
     ),
     14: ActionUnit(
-        pulls=(Pull(48, 1, 0, 9, 8, 4, -0.5), Pull(48, 13, 0, 8, 10, -3, 0)),
+        pulls=(Pull(48, 1, 0, 9, 8, 5, -1), Pull(48, 13, 0, 8, 10, -3, 0)),
         creases=(
-            Crease(((48, 5.5, -8), (48, 8.5, 0), (48, 5.5, 8)), 1.9, 5.5),
+            Crease(((48, 5.5, -9), (48, 9, 0), (48, 5.5, 9)), 2.2, 6.6),
             Crease(((48, 0, 0), (48, 5, -0.5)), 1.4, 3),
         ),
-        bulges=(Bulge(48, 14, 0, 5, 9, 3.5), Bulge(48, 4.5, 0, 3.5, 4, -3)),
+        bulges=(Bulge(48, 15, 0, 5, 9, 4.5), Bulge(48, 5, 0, 3.5, 4.5, -4.5)),
     ),
     15: ActionUnit(
         pulls=(
-            Pull(48, 0, 1, 11, 9, 1.5, 9),
+            Pull(48, 0, 1, 12, 10, 1.5, 11),
             Pull(48, -8, 8, 8, 8, 0, 2),
             Pull(57, 0, 0, 12, 7, 0, -1.2, mirrored=False),
         ),
-        creases=(Crease(((48, 4, 0), (48, 7, 8), (48, 5, 18)), 1.8, 3.4),),
+        creases=(Crease(((48, 4, 0), (48, 7.5, 8), (48, 5, 18)), 2.1, 5.0),),
         bulges=(Bulge(48, -2, 15, 6, 5, 2.5),),
     ),
     17: ActionUnit(
@@ -191,9 +191,9 @@ ACTION_UNITS: dict[int, ActionUnit] = {
     ),
     23: ActionUnit(
         pulls=(
-            Pull(48, 0, 0, 10, 8, -7.5, 0),
-            Pull(51, 0, 0, 16, 5, 0, 3.2, mirrored=False),
-            Pull(57, 0, 0, 16, 5, 0, -4.6, mirrored=False),
+            Pull(48, 0, 0, 12, 8, -8, 0),
+            Pull(51, 0, 0, 16, 5, 0, 2.6, mirrored=False),
+            Pull(57, 0, 0, 16, 5, 0, -4.0, mirrored=False),
         ),
         creases=(
             *(Crease(((51, x, -1.5), (51, x * 1.1, -7.5)), 0.9, 1.9) for x in (4, 9, 14)),

@@ -108,7 +108,9 @@ def _head(
     albedo *= 1 + spread(np.maximum(creases, -5)) * np.array([0.085, 0.11, 0.11], np.float32)
     eyes, mouth = features
     layer = mouth_layer(mouth)
-    lay_lips(albedo, relief, gloss, identity, layer)
+    # tightened and pressed lips lose their blood
+    pressed = float(np.clip(0.8 * visible.get(23, 0.0) + visible.get(24, 0.0), 0, 1))
+    lay_lips(albedo, relief, gloss, identity, layer, pressed=pressed)
     jitter = rng.standard_normal(5)
     light = _light(scene, pose, jitter[:2])
     colour, lit = shade(albedo, relief, gloss, light)
