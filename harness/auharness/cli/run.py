@@ -32,8 +32,13 @@ def add_parser(subparsers: Subparsers) -> None:
 def handle(args: argparse.Namespace) -> int:
     """Run what is asked and print where the result is."""
     request = request_from(args)
-    signal.signal(signal.SIGTERM, _preempted)
-    results = _ablation(args, request) if args.ablation else [_one(args, request)]
+    before = signal.signal(signal.SIGTERM, _preempt)
+    try:
+        results = _ablation(args, request) if args.ablation else [_one(args, request)]
+    except _Preemption:
+        raise PreemptedError("asked to end by SIGTERM; run the same command again to go on") from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
     emit(args, [_as_dict(result) for result in results], lambda: "\n".join(_lines(results)))
     return 0
 
@@ -80,8 +85,12 @@ class _Silent:
         return None
 
 
-def _preempted(*_: object) -> None:
-    raise PreemptedError("asked to end by SIGTERM; run the same command again to go on")
+class _Preemption(KeyboardInterrupt):
+    """SIGTERM arrived; like an interruption it passes through what keeps one failed unit from the others."""
+
+
+def _preempt(*_: object) -> None:
+    raise _Preemption
 
 
 def _as_dict(result: RunResult) -> dict[str, Any]:

@@ -3,10 +3,12 @@
 import multiprocessing
 import os
 import queue
+import signal
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from typing import Generic, TypeVar
 
 __all__ = ["run_local"]
@@ -15,7 +17,12 @@ Spec = TypeVar("Spec")
 
 ATTEMPTS = 2
 """How often a unit whose process died is tried in all."""
-DIED = "the worker process died (killed, or out of memory)"
+DIED = (
+    "the worker process died: killed, out of memory, or a script that calls the harness without "
+    "`if __name__ == '__main__':` (with jobs=1 it needs none)"
+)
+TICK_S = 0.25
+"""Seconds between two looks at the progress."""
 
 
 def run_local(
@@ -24,78 +31,113 @@ def run_local(
     *,
     jobs: int,
     tick: Callable[[], None] = lambda: None,
+    ended: Callable[[Spec, str | None], None] = lambda spec, reason: None,
 ) -> list[tuple[Spec, str]]:
-    """Do `work` on every spec and return the failed ones with their reason.
+    """Do `work` on every spec and return the failed ones with their reason, in the order of the specs.
 
     Args:
         work: a module-level function; returns None, or the reason of a failure. It must leave its result on disk.
         specs: picklable.
         jobs: processes at once; 1 works in this process.
-        tick: called a few times per second while units run (after each unit when `jobs` is 1), to show progress.
+        tick: called a few times per second while units run, to show progress; from one thread at a time.
+        ended: called in this thread when a unit ends, with the reason of its failure or None.
     """
     if jobs > 1 and len(specs) > 1:
-        return _Slots(work, specs).run(min(jobs, len(specs)), tick)
+        return _Slots(work, specs, ended).run(min(jobs, len(specs)), tick)
     failures = []
     for spec in specs:
-        reason = work(spec)
-        tick()
+        with _ticking(tick):
+            reason = work(spec)
+        ended(spec, reason)
         if reason is not None:
             failures.append((spec, reason))
     return failures
 
 
+@contextmanager
+def _ticking(tick: Callable[[], None]) -> Iterator[None]:
+    """Call `tick` from a helper thread while the body works, and once at the end."""
+    over = threading.Event()
+
+    def repeat() -> None:
+        while not over.wait(TICK_S):
+            tick()
+
+    thread = threading.Thread(target=repeat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        tick()
+
+
 class _Slots(Generic[Spec]):
     """One worker process per slot, renewed when it dies; a slot takes the next spec when it is free."""
 
-    def __init__(self, work: Callable[[Spec], str | None], specs: Sequence[Spec]) -> None:
-        self.work = work
-        self.waiting: queue.SimpleQueue[Spec] = queue.SimpleQueue()
-        for spec in specs:
-            self.waiting.put(spec)
-        self.failures: list[tuple[Spec, str]] = []
+    def __init__(
+        self,
+        work: Callable[[Spec], str | None],
+        specs: Sequence[Spec],
+        ended: Callable[[Spec, str | None], None],
+    ) -> None:
+        self.work, self.specs, self.ended = work, specs, ended
+        self.waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
+        for number in range(len(specs)):
+            self.waiting.put(number)
+        self.results: queue.SimpleQueue[tuple[int, str | None]] = queue.SimpleQueue()
+        self.failures: dict[int, str] = {}
         self.pools: dict[int, ProcessPoolExecutor] = {}
         self.stopped = False
 
     def run(self, slots: int, tick: Callable[[], None]) -> list[tuple[Spec, str]]:
-        threads = [threading.Thread(target=self._slot, args=(number,), daemon=True) for number in range(slots)]
+        threads = [threading.Thread(target=self._slot, args=(slot,), daemon=True) for slot in range(slots)]
         try:
             for thread in threads:
                 thread.start()
             while any(thread.is_alive() for thread in threads):
-                threads[0].join(0.25) if threads[0].is_alive() else threads[-1].join(0.25)
+                for thread in threads:
+                    thread.join(TICK_S / slots)
                 tick()
+                self._report()
+            self._report()
         finally:
             self._stop()
-        tick()
-        return self.failures
+        return [(self.specs[number], self.failures[number]) for number in sorted(self.failures)]
 
-    def _slot(self, number: int) -> None:
+    def _report(self) -> None:
+        while not self.results.empty():
+            number, reason = self.results.get()
+            if reason is not None:
+                self.failures[number] = reason
+            self.ended(self.specs[number], reason)
+
+    def _slot(self, slot: int) -> None:
         while not self.stopped:
             try:
-                spec = self.waiting.get_nowait()
+                number = self.waiting.get_nowait()
             except queue.Empty:
                 return
-            reason = self._attempts(number, spec)
-            if reason is not None:
-                self.failures.append((spec, reason))
+            self.results.put((number, self._attempts(slot, self.specs[number])))
 
-    def _attempts(self, number: int, spec: Spec) -> str | None:
+    def _attempts(self, slot: int, spec: Spec) -> str | None:
         for _ in range(ATTEMPTS):
-            pool = self.pools.get(number) or self._new_pool(number)
+            pool = self.pools.get(slot) or self._new_pool(slot)
             try:
                 return pool.submit(self.work, spec).result()
             except BrokenProcessPool:
-                self.pools.pop(number, None)
+                self.pools.pop(slot, None)
                 if self.stopped:
                     break
             except Exception as error:  # the work function could not even be called; the unit fails, the others go on
                 return f"{type(error).__name__}: {error}"
         return DIED
 
-    def _new_pool(self, number: int) -> ProcessPoolExecutor:
+    def _new_pool(self, slot: int) -> ProcessPoolExecutor:
         context = multiprocessing.get_context("spawn")
-        self.pools[number] = ProcessPoolExecutor(1, mp_context=context, initializer=_one_thread)
-        return self.pools[number]
+        self.pools[slot] = ProcessPoolExecutor(1, mp_context=context, initializer=_start_worker)
+        return self.pools[slot]
 
     def _stop(self) -> None:
         self.stopped = True
@@ -105,7 +147,16 @@ class _Slots(Generic[Spec]):
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _one_thread() -> None:
-    """Numerical libraries of a worker start with one thread each."""
+def _start_worker() -> None:
+    """One thread for numerical libraries; the parent decides what an interrupt means, and its death ends the worker."""
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[name] = "1"
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

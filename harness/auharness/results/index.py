@@ -83,7 +83,7 @@ def query_runs(runs: Path, *, protocol: str | None = None, model: str | None = N
 def _insert(database: sqlite3.Connection, runs: Path, run: RunFolder) -> None:
     record = run.record
     path = run.path.relative_to(runs).as_posix()
-    rows = []
+    rows: list[tuple[object, ...]] = []
     finished = 0
     for ref in record.units:
         if not run.is_finished(ref.unit_id):

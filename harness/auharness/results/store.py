@@ -88,8 +88,14 @@ class RunFolder:
         names = [name for name in (PREDICTIONS, METRICS, LOG, WEIGHTS) if (folder / name).is_file()]
         complete = record.model_copy(update={"files": {name: file_digest(folder / name) for name in names}})
         write_json(folder / UNIT, complete.model_dump(mode="json"))
-        shutil.rmtree(self.scratch(record.unit_id), ignore_errors=True)
+        self.tidy(record.unit_id)
         return complete
+
+    def tidy(self, unit_id: str) -> None:
+        """Delete what killed processes may have left of a finished unit: its scratch folder and half-written files."""
+        shutil.rmtree(self.scratch(unit_id), ignore_errors=True)
+        for leftover in self.unit_folder(unit_id).glob(".*.tmp"):
+            leftover.unlink(missing_ok=True)
 
     def scratch(self, unit_id: str) -> Path:
         """Folder for checkpoints of an unfinished unit."""

@@ -3,7 +3,6 @@
 Importing this package does not import torch, and a request that is answered on disk never does.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -83,14 +82,12 @@ def run_request(request: Request, *, progress: Progress) -> RunResult:
 
 
 def find_answer(inputs: Inputs) -> RunFolder | None:
-    """Return the newest complete attempt that answers exactly this request."""
+    """Return the newest attempt at exactly this request if it is complete and on the page, else None."""
     request = inputs.request
-    found = [
-        run
-        for run in iter_runs(request.runs, protocol=request.protocol, model=request.model)
-        if run.record.request_hash == inputs.request_hash and run.record.headline and run.is_complete
-    ]
-    return max(found, key=lambda run: run.record.attempt, default=None)
+    runs = iter_runs(request.runs, protocol=request.protocol, model=request.model)
+    found = [run for run in runs if run.record.request_hash == inputs.request_hash]
+    newest = max(found, key=lambda run: run.record.attempt, default=None)
+    return newest if newest is not None and newest.record.headline and newest.is_complete else None
 
 
 def _page(request: Request, protocol: str) -> Path:
@@ -103,43 +100,38 @@ def _page(request: Request, protocol: str) -> Path:
 
 
 def _execute(plan: "Plan", progress: Progress) -> RunResult:
-    from auharness import registry
     from auharness.executors.local import run_local
     from auharness.leaderboard import write_page
     from auharness.runner.execute import execute
     from auharness.runner.finish import headline_of
     from auharness.runner.prepare import make_specs, open_run, prepare_crops
+    from auharness.runner.watch import Watch
 
     request = plan.inputs.request
     crops = prepare_crops(plan, progress)
     folder = open_run(plan)
     waiting = [unit for unit in plan.units if not folder.is_finished(unit.unit_id)]
-    hooks = registry.observers()
-    registry.notify(hooks, "auharness_run_started", run_dir=folder.path, request={"model": request.model})
+    watch = Watch(folder)
+    watch.run_started(request, kept=[unit.unit_id for unit in plan.units if unit not in waiting])
     progress.units(plan.units, kept=len(plan.units) - len(waiting))
     specs = make_specs(plan, waiting, crops, folder)
     tail = folder.tail()
-    jobs = plan.jobs
-    failures = run_local(execute, specs, jobs=jobs, tick=lambda: progress.events(tail()))
-    _tell(hooks, folder, waiting, failures)
+    failures = run_local(
+        execute,
+        specs,
+        jobs=plan.jobs,
+        tick=lambda: progress.events(tail()),
+        ended=lambda spec, reason: watch.unit_ended(spec.unit_id, failed=reason is not None),
+    )
+    watch.run_ended(failed=bool(failures))
     if failures:
         spec, reason = failures[0]
         raise UnitsFailedError(
             f"{len(failures)} of {len(plan.units)} units failed, the others are kept; fold {spec.fold.name}, seed "
             f"{spec.seed}: {reason}; run the same command again to repeat the failed ones"
         )
-    folder.write_record(folder.record.model_copy(update={"headline": headline_of(plan.inputs.protocol, folder)}))
+    headline = headline_of(plan.inputs.protocol, folder)
     page = write_page(request.runs, request.protocol)
-    return RunResult(folder.path, page, folder.record.headline, len(plan.units) - len(waiting), len(waiting))
-
-
-def _tell(hooks: Any, folder: RunFolder, waiting: Sequence[Any], failures: Sequence[Any]) -> None:
-    """Tell the observers how each unit and the run ended."""
-    from auharness import registry
-
-    failed = {spec.unit_id for spec, _ in failures}
-    for unit in waiting:
-        status = "failed" if unit.unit_id in failed else "finished"
-        registry.notify(hooks, "auharness_unit_finished", run_dir=folder.path, unit_id=unit.unit_id, status=status)
-    status = "failed" if failed else "finished"
-    registry.notify(hooks, "auharness_run_finished", run_dir=folder.path, status=status)
+    # last, because a run with a headline is answered from disk: a kill before this line makes the page again
+    folder.write_record(folder.record.model_copy(update={"headline": headline}))
+    return RunResult(folder.path, page, headline, len(plan.units) - len(waiting), len(waiting))

@@ -1,6 +1,7 @@
 """One unit in one process: train without the test labels, predict, then score and write."""
 
 import json
+import math
 import traceback
 from typing import Any
 
@@ -145,6 +146,8 @@ class _Work:
 
     def _log(self, event: str, **values: Any) -> None:
         """Write to the unit's log and to the run's events, from which progress is shown."""
+        # a score may be undefined; JSON knows no NaN
+        values = {name: None if _undefined(value) else value for name, value in values.items()}
         line = json.dumps({"event": event, **values}, default=str)
         with (self.scratch / "log.txt").open("a", encoding="utf-8") as stream:
             stream.write(f"{line}\n")
@@ -152,4 +155,9 @@ class _Work:
         if event == "epoch":
             numbers = {name: value for name, value in values.items() if isinstance(value, (int, float))}
             told = {"unit_id": self.spec.unit_id, "epoch": int(values["epoch"]), "values": numbers}
-            registry.notify(registry.observers(), "auharness_epoch_finished", **told)
+            for problem in registry.notify(registry.observers(), "auharness_epoch_finished", **told):
+                self.run.event("observer_failed", unit=self.spec.unit_id, problem=problem)
+
+
+def _undefined(value: Any) -> bool:
+    return isinstance(value, float) and not math.isfinite(value)

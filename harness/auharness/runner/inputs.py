@@ -9,7 +9,8 @@ from typing import Any
 from auharness import registry
 from auharness.api import DatasetPlugin, ProtocolPlugin
 from auharness.data.manifest import manifest_stat
-from auharness.data.roots import RootChoice, check_origins, resolve_root
+from auharness.data.roots import RootChoice, check_origins, locate_root, resolve_root
+from auharness.data.synthetic.standin import is_standin, standin_folder
 from auharness.errors import UsageError, near
 from auharness.results.atomic import file_digest
 from auharness.runner.request import Request
@@ -36,6 +37,12 @@ class Inputs:
         """`licensed` or `synthetic`."""
         return next(iter(self.roots.values())).origin
 
+    @property
+    def standin_size(self) -> str:
+        """Size that the stand-ins say they have; empty for licensed data."""
+        marks = [is_standin(root.path) or {} for root in self.roots.values() if root.origin == "synthetic"]
+        return ",".join(dict.fromkeys(str(mark.get("size", "unknown")) for mark in marks))
+
 
 def gather(request: Request, *, progress: Callable[[str, int, int, str], None] | None = None) -> Inputs:
     """Load the protocol and dataset plugins, find their roots and hash the request.
@@ -49,8 +56,7 @@ def gather(request: Request, *, progress: Callable[[str, int, int, str], None] |
     names = tuple(dict.fromkeys((*protocol.train_on, *protocol.test_on)))
     _check_names(request.data_roots, names)
     _check_names(request.settings.get("data", {}), names)
-    roots = {name: _root(name, request, progress) for name in names}
-    check_origins(roots.values())
+    roots = _roots(names, request, progress)
     datasets = {name: _dataset(name, request, roots[name]) for name in names}
     return Inputs(request, protocol, datasets, roots, _hash(request, datasets))
 
@@ -64,16 +70,23 @@ def model_layers(request: Request) -> list[Layer]:
     return [("file", request.config.get("model", {})), ("environment", environment), ("flag", flags)]
 
 
-def _root(name: str, request: Request, progress: Callable[[str, int, int, str], None] | None) -> RootChoice:
-    return resolve_root(
-        name,
-        flags=request.data_roots,
-        config=request.config.get("data_roots", {}),
-        env=os.environ,
-        size=request.data_size,
-        seed=request.data_seed,
-        progress=None if progress is None else partial(progress, name),
+def _roots(
+    names: tuple[str, ...], request: Request, progress: Callable[[str, int, int, str], None] | None
+) -> dict[str, RootChoice]:
+    given = {"flags": request.data_roots, "config": request.config.get("data_roots", {}), "env": os.environ}
+    size, seed = request.data_size, request.data_seed
+    # refuse a mixture before a stand-in is written, which takes minutes
+    check_origins(
+        locate_root(name, **given)
+        or RootChoice(name, standin_folder(name, size=size, seed=seed), "synthetic", "stand-in")
+        for name in names
     )
+    return {
+        name: resolve_root(
+            name, **given, size=size, seed=seed, progress=None if progress is None else partial(progress, name)
+        )
+        for name in names
+    }
 
 
 def _dataset(name: str, request: Request, root: RootChoice) -> DatasetPlugin:

@@ -1,6 +1,7 @@
 """The plan: resolved settings with their origins, folds and seeds as units, and what is missing to run them."""
 
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -33,8 +34,8 @@ class Plan:
     model: Resolved[ModelPlugin]
     index: Index
     folds: tuple[Fold, ...]
-    folds_total: int
-    """Folds of the protocol, of which `folds` are planned."""
+    fold_names: tuple[str, ...]
+    """All folds of the protocol in its order, of which `folds` are planned."""
     data: DataInfo
     run_id: str
     units: tuple[UnitRef, ...]
@@ -51,7 +52,7 @@ class Plan:
         if request.jobs is not None:
             return request.jobs
         on_gpu = request.device.startswith("cuda") or (request.device == "auto" and torch.cuda.is_available())
-        return 1 if on_gpu else min(len(self.units), os.cpu_count() or 1)
+        return 1 if on_gpu else min(len(self.units), _cores())
 
     @property
     def preset(self) -> str:
@@ -81,7 +82,7 @@ def make_plan(inputs: Inputs) -> Plan:
     data = DataInfo(
         origin="synthetic" if inputs.origin == "synthetic" else "licensed",
         verified=_verified(inputs, indexes),
-        size=request.data_size if inputs.origin == "synthetic" else "",
+        size=inputs.standin_size,
         manifests=index.manifests,
     )
     identity = _identity(inputs, model, index)
@@ -90,7 +91,8 @@ def make_plan(inputs: Inputs) -> Plan:
         for seed in request.seeds
         for fold in folds
     )
-    return Plan(inputs, presets, model, index, folds, len(every), data, digest(identity, 12), units)
+    names = tuple(fold.name for fold in every)
+    return Plan(inputs, presets, model, index, folds, names, data, digest(identity, 12), units)
 
 
 def variant_presets(model: type[ModelPlugin], asked: tuple[str, ...], *, synthetic: bool) -> tuple[str, ...]:
@@ -109,6 +111,11 @@ def crop_settings(plugin: ModelPlugin) -> CropSettings:
         landmarks=preprocess.landmarks,
         on_bad_frame=preprocess.on_bad_frame,
     )
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def _chosen(folds: tuple[Fold, ...], asked: tuple[str, ...], protocol: str) -> tuple[Fold, ...]:

@@ -4,7 +4,7 @@ import platform
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
@@ -63,7 +63,10 @@ def open_run(plan: Plan) -> RunFolder:
     earlier = attempts(request.runs, request.protocol, request.model, plan.run_id)
     if earlier and not request.fresh:
         folder, attempt = earlier[-1], earlier[-1].record.attempt
-        units = {unit.unit_id: unit for unit in (*earlier[-1].record.units, *plan.units)}
+        finished = [unit for unit in folder.record.units if folder.is_finished(unit.unit_id)]
+        units = {unit.unit_id: unit for unit in (*finished, *plan.units)}
+        for unit in finished:
+            folder.tidy(unit.unit_id)
     else:
         attempt = earlier[-1].record.attempt + 1 if earlier else 1
         name = plan.run_id if attempt == 1 else f"{plan.run_id}-{attempt}"
@@ -78,8 +81,8 @@ def open_run(plan: Plan) -> RunFolder:
         protocol_version=plan.inputs.protocol.version,
         preset=plan.preset,
         data_origin=plan.data.origin,
-        units=tuple(units.values()),
-        folds_total=plan.folds_total,
+        units=tuple(sorted(units.values(), key=lambda unit: (unit.seed, plan.fold_names.index(unit.fold)))),
+        folds_total=len(plan.fold_names),
         smoke=request.smoke,
     )
     folder.path.mkdir(parents=True, exist_ok=True)
@@ -125,7 +128,6 @@ class _Counter:
 def _environment() -> dict[str, Any]:
     import torch
 
-    packages = {dist.metadata["Name"].lower(): dist.version for dist in distributions() if dist.metadata["Name"]}
     return {
         "auharness": __version__,
         "python": sys.version.split()[0],
@@ -134,5 +136,11 @@ def _environment() -> dict[str, Any]:
         "torch": torch.__version__,
         "cuda": torch.version.cuda,
         "numpy": np.__version__,
-        "packages": dict(sorted(packages.items())),
+        "packages": _packages(),
     }
+
+
+@cache  # parses the metadata of every installed package, about half a second
+def _packages() -> dict[str, str]:
+    described = [dist.metadata for dist in distributions()]
+    return dict(sorted((str(data["Name"]).lower(), str(data["Version"])) for data in described if data["Name"]))

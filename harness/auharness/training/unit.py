@@ -16,6 +16,9 @@ from auharness.training.source import CropSource
 
 __all__ = ["TrainingUnit", "make_fabric"]
 
+CHECKPOINT_S = 30.0
+"""Least seconds between two checkpoints of a unit."""
+
 
 def make_fabric(device: str, precision: str) -> Fabric:
     """Return a one-device Fabric; on a CPU one thread, so that results do not depend on load or on the executor.
@@ -57,7 +60,7 @@ class TrainingUnit:
         self.log = log
         self.weights = weights
         self.observe: Callable[[int, ModulePredictor], None] | None = None
-        self.checkpoint_s = 30.0
+        self.checkpoint_s = CHECKPOINT_S
 
     @property
     def device(self) -> torch.device:
