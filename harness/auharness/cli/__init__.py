@@ -5,7 +5,6 @@ Importing a command module must not import anything heavy; the handler imports w
 
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 from importlib import import_module
 
@@ -52,6 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         for line in str(error).splitlines():
             print(f"auharness: error: {line}", file=sys.stderr)
         if os.environ.get("AUHARNESS_TRACE", "") not in ("", "0"):
+            import traceback
+
             traceback.print_exc()
         return error.exit_code
     except KeyboardInterrupt:

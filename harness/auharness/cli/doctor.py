@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
-import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -57,6 +55,8 @@ def _rows(findings: list[Finding]) -> list[list[str]]:
 
 
 def _machine() -> Iterator[Finding]:
+    import platform
+
     import torch
 
     from auharness import __version__
@@ -90,6 +90,8 @@ def _extras() -> Iterator[Finding]:
 
 
 def _disk() -> Iterator[Finding]:
+    import shutil
+
     from auharness.data.cache_root import cache_root
 
     root = cache_root()

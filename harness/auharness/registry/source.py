@@ -2,7 +2,6 @@
 
 import hashlib
 import sys
-import traceback
 from pathlib import Path
 
 from auharness.errors import PluginError
@@ -58,6 +57,8 @@ def culprit(error: BaseException, source: Path | None = None) -> str:
         error: a caught exception.
         source: the plugin's file or the folder of its package; None takes the innermost line outside the import system.
     """
+    import traceback  # with what it imports it would be a tenth of `auharness --help`
+
     if isinstance(error, SyntaxError) and error.filename:
         return f"{Path(error.filename).name}:{error.lineno}"
     lines = [line for line in traceback.extract_tb(error.__traceback__) if not line.filename.startswith("<")]
