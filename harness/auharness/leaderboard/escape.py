@@ -11,9 +11,10 @@ from typing import Any
 
 __all__ = ["clean", "csv_cell", "json_text", "markdown"]
 
-_MARKUP = re.compile(r"([\\`*_{}\[\]#~!$])")
+# an underscore between letters and a bracket that no link follows mean nothing and are left readable
+_MARKUP = re.compile(r"(\A#|[\\`*~$]|\](?=[(\[:])|(?<![^\W_])_|_(?![^\W_]))")
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;"}
-_LINK = re.compile(r"(?i)(?<=[a-z])(:)(?=\S)|(?<=www)(\.)|(@)")
+_LINK = re.compile(r"(?i)\b(?:https?|ftp|file|data|mailto|xmpp|javascript|vbscript)(:)(?=\S)|\bwww(\.)|(@)")
 _FORMULA = ("=", "+", "-", "@")
 # categories of characters that print nothing: controls, formats (reading order, zero width), surrogates, private use
 _SILENT = {"Cc", "Cf", "Cs", "Co", "Cn"}
@@ -40,7 +41,7 @@ def markdown(text: object) -> str:
     plain = "".join(_ENTITIES.get(letter, letter) for letter in clean(text))
     # bars and entities hold '#' and '&', so markup is escaped around them
     parts = re.split(r"(&(?:amp|lt|gt|#124);)", plain)
-    parts[::2] = [_LINK.sub(lambda match: f"&#{ord(match[0])};", _MARKUP.sub(r"\\\1", part)) for part in parts[::2]]
+    parts[::2] = [_LINK.sub(_unlinked, _MARKUP.sub(r"\\\g<0>", part)) for part in parts[::2]]
     return "".join(parts)
 
 
@@ -66,3 +67,8 @@ def json_text(value: Any) -> str:
     for letter in "<>&":
         text = text.replace(letter, f"\\u{ord(letter):04x}")
     return f"{text}\n"
+
+
+def _unlinked(match: re.Match[str]) -> str:
+    """The last character of a match as an entity: shown the same, but no reader makes a link of it."""
+    return f"{match[0][:-1]}&#{ord(match[0][-1])};"

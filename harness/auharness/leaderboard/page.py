@@ -1,39 +1,56 @@
-"""The page of a protocol."""
+"""What stands on the page of a protocol, before it becomes text."""
 
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import pandas as pd
-
 from auharness import registry
+from auharness.api import ProtocolPlugin
+from auharness.leaderboard.ablation import Ablation, measured_ablations
+from auharness.leaderboard.audit import Finding, audit_table
 from auharness.leaderboard.entries import newest, read_entries
-from auharness.leaderboard.escape import markdown
-from auharness.results.atomic import write_bytes
-from auharness.scoring import score_units
+from auharness.leaderboard.memory import Memory
+from auharness.leaderboard.published import published_floors
+from auharness.leaderboard.reported import ReportedTable, read_reported
+from auharness.leaderboard.rows import BoardTable, make_tables
 
-__all__ = ["write_page"]
+__all__ = ["Page", "make_page"]
 
 
-def write_page(runs: Path, protocol: str) -> Path:
-    """Write `leaderboard/<protocol>.md` below a runs folder and return its path."""
-    plugin = registry.load("protocol", protocol)()
-    entries, _ = read_entries(runs, protocol=protocol)
-    rows = []
-    for entry in newest(entries):
-        score = score_units(plugin, entry.units)
-        interval = score.interval
-        rows.append(
-            {
-                "model": markdown(entry.run.model),
-                "preset": markdown(entry.run.preset),
-                "data": entry.run.data_origin,
-                score.metric: f"{100 * score.headline:.2f}",
-                "95 % interval": "n/a"
-                if interval is None
-                else f"{100 * interval.low:.2f} to {100 * interval.high:.2f}",
-                **{name: f"{100 * value:.2f}" for name, value in zip(score.columns, score.by_label, strict=True)},
-            }
-        )
-    path = runs / "leaderboard" / f"{protocol}.md"
-    table = pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True)
-    write_bytes(path, f"# {protocol}\n\n{table}\n".encode())
-    return path
+@dataclass(frozen=True)
+class Page:
+    """All that stands on a protocol's page."""
+
+    protocol: ProtocolPlugin
+    tables: tuple[BoardTable, ...]
+    reported: tuple[ReportedTable, ...]
+    floors: dict[str, float]
+    """On the published data, in [0, 1]; empty where nothing is published."""
+    ablations: tuple[Ablation, ...] = ()
+    broken: tuple[str, ...] = field(default=())
+    """Run folders that could not be read."""
+
+    def audit(self, table: ReportedTable) -> list[Finding]:
+        """Return every check of a reported table."""
+        floor = self.floors.get("constant-1")
+        return audit_table(table, None if floor is None or table.metric != self.protocol.headline else 100 * floor)
+
+
+def make_page(root: Path, protocol: str, *, memory: Memory) -> Page:
+    """Return the page of a protocol from the complete runs below a folder.
+
+    Raises:
+        UsageError: if no plugin has the name.
+        IntegrityError: if the reported file of the protocol is damaged.
+    """
+    plugin = registry.load("protocol", protocol)
+    entries, broken = read_entries(root, protocol=protocol)
+    rows = newest(entries)
+    reported = read_reported(plugin)
+    return Page(
+        protocol=plugin(),
+        tables=tuple(make_tables(plugin(), rows, memory=memory)),
+        reported=reported,
+        floors=published_floors(plugin),
+        ablations=tuple(measured_ablations(plugin(), rows, reported, memory=memory)),
+        broken=tuple(broken),
+    )

@@ -73,7 +73,7 @@ def fold_counts(units: Sequence[UnitRecord]) -> list[FoldCounts]:
 
 
 def score_units(protocol: ProtocolPlugin, units: Sequence[UnitRecord], *, interval: bool = True) -> Score:
-    """Return the row of a run from its finished units.
+    """Return the row of a run from its finished units; a seed that lacks folds which another seed has is left out.
 
     Raises:
         InconclusiveError: if there are no units, or their protocol versions differ.
@@ -82,6 +82,7 @@ def score_units(protocol: ProtocolPlugin, units: Sequence[UnitRecord], *, interv
         raise InconclusiveError(
             f"{protocol.name}: expected finished units of one protocol version, got {len(units)} units"
         )
+    units = _whole_seeds(units)
     entry, how = metric(protocol.headline), protocol.aggregation
     folds = fold_counts(units)
     seeds = tuple(sorted({unit.seed for unit in units}))
@@ -110,6 +111,14 @@ def score_units(protocol: ProtocolPlugin, units: Sequence[UnitRecord], *, interv
         seeds=seeds,
         folds=tuple(fold.name for fold in folds),
     )
+
+
+def _whole_seeds(units: Sequence[UnitRecord]) -> list[UnitRecord]:
+    """Units of the seeds that have every fold; of the lowest seed where none has."""
+    names = {unit.fold for unit in units}
+    folds = {seed: {unit.fold for unit in units if unit.seed == seed} for seed in sorted({u.seed for u in units})}
+    seeds = [seed for seed, own in folds.items() if own == names] or list(folds)[:1]
+    return [unit for unit in units if unit.seed in seeds]
 
 
 def _distinct(units: Sequence[UnitRecord], folds: Sequence[FoldCounts], field: str) -> int:

@@ -1,0 +1,62 @@
+"""`auharness leaderboard`: add the counts of a run to the committed boards, build them, check that they are fresh."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from auharness.cli.common import common_options, emit, say
+
+if TYPE_CHECKING:
+    from auharness.cli.common import Subparsers
+
+__all__ = ["add_parser"]
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Add the command `leaderboard`."""
+    parser = subparsers.add_parser("leaderboard", help="add, build or check the committed boards", description=__doc__)
+    verbs = parser.add_subparsers(metavar="VERB", required=True)
+    for name, handler, text in (
+        ("add", add, "copy the counts of a finished run to the boards, never its predictions"),
+        ("build", build, "write every page, csv and json from the committed counts and the reported tables"),
+        ("check", check, "exit 7 when a page is not what 'build' would write"),
+    ):
+        verb = verbs.add_parser(name, parents=[common_options()], help=text, description=text)
+        verb.add_argument("--dir", type=Path, default=Path("leaderboards"), metavar="DIR", help="default leaderboards")
+        if name == "add":
+            verb.add_argument("run", metavar="RUN", help="run folder or beginning of its id")
+            verb.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="default runs")
+        verb.set_defaults(handler=handler)
+
+
+def add(args: argparse.Namespace) -> int:
+    """Copy the records of a run."""
+    from auharness.leaderboard import add_run
+    from auharness.results.store import find_run
+
+    target, replaced = add_run(find_run(args.runs, args.run), args.dir)
+    for path in replaced:
+        say(args, f"replaced {path}")
+    emit(args, {"added": str(target), "replaced": [str(path) for path in replaced]}, f"added {target}")
+    say(args, "next: auharness leaderboard build")
+    return 0
+
+
+def build(args: argparse.Namespace) -> int:
+    """Write the boards."""
+    from auharness.leaderboard import build_boards
+
+    paths = build_boards(args.dir)
+    emit(args, {"files": [str(path) for path in paths]}, f"{len(paths)} files below {args.dir}")
+    return 0
+
+
+def check(args: argparse.Namespace) -> int:
+    """Compare the boards with what would be written."""
+    from auharness.leaderboard import check_boards
+
+    count = check_boards(args.dir)
+    emit(args, {"files": count, "stale": []}, f"{count} files below {args.dir} are fresh")
+    return 0

@@ -1,0 +1,175 @@
+"""The rows of a page as csv and json, for machines: the same rows, full precision, and what each stands on."""
+
+import csv
+import io
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from auharness.leaderboard.escape import csv_cell, json_text
+from auharness.leaderboard.page import Page
+from auharness.leaderboard.reported import MEAN, ReportedTable
+from auharness.leaderboard.rows import BoardRow, BoardTable
+from auharness.results.schema import UnitRecord
+
+__all__ = ["page_csv", "page_json", "page_records"]
+
+EXPORT_VERSION = 1
+
+
+def page_json(page: Page) -> str:
+    """Return rows and audits as one JSON document; scores are fractions, undefined ones null."""
+    audits = [
+        {"table": table.table, "citation": table.citation, **asdict(finding)}
+        for table in page.reported
+        for finding in page.audit(table)
+    ]
+    protocol = page.protocol
+    return json_text(
+        {
+            "schema_version": EXPORT_VERSION,
+            "protocol": protocol.name,
+            "protocol_version": protocol.version,
+            "metric": protocol.headline,
+            "aggregation": protocol.aggregation,
+            "columns": list(protocol.columns),
+            "published_floors": page.floors,
+            "rows": list(page_records(page)),
+            "audit": audits,
+        }
+    )
+
+
+def page_csv(page: Page) -> str:
+    """Return the same rows as csv; cells that a spreadsheet would run are quoted."""
+    records = [_flat(record) for record in page_records(page)]
+    columns = list(dict.fromkeys(key for record in records for key in record))
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow([csv_cell(column) for column in columns])
+    for record in records:
+        writer.writerow([csv_cell(record.get(column)) for column in columns])
+    return stream.getvalue()
+
+
+def page_records(page: Page) -> Iterator[dict[str, Any]]:
+    """Yield every row: measured, floors and reported, told apart by `origin` and `section`."""
+    for table in page.tables:
+        section = f"{table.origin} {table.size}".strip()
+        for row in (*table.rows, *table.unranked):
+            yield {"section": section, "origin": "measured", **_measured(row), "data_digest": table.digest}
+        if table.rows:
+            yield from _floors(section, table)
+    for reported in page.reported:
+        yield from _reported(page, reported)
+
+
+def _measured(row: BoardRow) -> dict[str, Any]:
+    score, unit = row.score, row.entry.first
+    interval = score.interval
+    return {
+        "rank": row.rank,
+        "not_ranked": row.entry.not_ranked,
+        "model": row.entry.run.model,
+        "preset": row.entry.run.preset,
+        "difference": row.difference,
+        "run": row.entry.folder,
+        "attempt": row.entry.run.attempt,
+        "metric": score.metric,
+        "aggregation": score.aggregation,
+        "score": _finite(score.headline),
+        "low": None if interval is None else interval.low,
+        "high": None if interval is None else interval.high,
+        "level": None if interval is None else interval.level,
+        "interval_method": None if interval is None else interval.method,
+        "seed_sd": score.seed_sd,
+        "labels": _by_label(score.columns, score.by_label),
+        "defined": dict(zip(score.columns, score.n_defined, strict=True)),
+        "folds": {name: _finite(value) for name, value in score.by_fold.items()},
+        "others": {name: _finite(value) for name, value in score.others.items()},
+        "metrics": {name: _finite(value) for name, value in {**score.metrics, **row.score_metrics}.items()},
+        "floors": score.floors,
+        "seeds": list(score.seeds),
+        "n_frames": score.n_frames,
+        "n_subjects": score.n_subjects,
+        "n_dropped": _dropped(row.entry.units),
+        "n_no_face": score.n_no_face,
+        "selection": unit.selection,
+        "threshold": unit.threshold,
+        "pretrained_on": unit.pretrained_on,
+        "extra_data": unit.extra_data,
+        "parameters": unit.parameters,
+        "data_origin": unit.data.origin,
+        "data_size": unit.data.size,
+        "data_verified": unit.data.verified,
+        "protocol_version": unit.protocol_version,
+    }
+
+
+def _floors(section: str, table: BoardTable) -> Iterator[dict[str, Any]]:
+    score = table.floors
+    for name, value in score.floors.items():
+        yield {
+            "section": section,
+            "origin": "floor",
+            "model": name,
+            "metric": score.metric,
+            "aggregation": score.aggregation,
+            "score": _finite(value),
+            "labels": _by_label(score.columns, score.floors_by_label[name]),
+            "n_frames": score.n_frames,
+            "n_subjects": score.n_subjects,
+            "data_digest": table.digest,
+        }
+
+
+def _reported(page: Page, table: ReportedTable) -> Iterator[dict[str, Any]]:
+    for row in table.rows:
+        yield {
+            "section": f"reported {table.table}",
+            "origin": "reported",
+            "model": row.method,
+            "preset": row.variant,
+            "metric": table.metric,
+            "aggregation": table.aggregation,
+            "score": _fraction(row.cells.get(MEAN)),
+            "labels": {name: _fraction(value) for name, value in row.cells.items() if name != MEAN},
+            "selection": table.selection,
+            "threshold": table.threshold,
+            "citation": table.citation,
+            "link": table.link,
+            "table": table.table,
+            "reference": row.reference,
+            "venue": row.venue,
+            "note": row.note,
+            "protocol_version": page.protocol.version,
+        }
+
+
+def _flat(record: Mapping[str, Any]) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in record.items():
+        if isinstance(value, Mapping):
+            flat.update({f"{key}.{name}": item for name, item in value.items()})
+        else:
+            flat[key] = " ".join(map(str, value)) if isinstance(value, list) else value
+    return flat
+
+
+def _by_label(columns: tuple[str, ...], values: tuple[float, ...]) -> dict[str, float | None]:
+    return {name: _finite(value) for name, value in zip(columns, values, strict=True)}
+
+
+def _dropped(units: tuple[UnitRecord, ...]) -> dict[str, int]:
+    """Rows left out by reason: the most of any unit, as on the page."""
+    return max(units, key=lambda unit: sum(unit.n_dropped.values())).n_dropped
+
+
+def _finite(value: float | None) -> float | None:
+    return None if value is None or not math.isfinite(value) else value
+
+
+def _fraction(value: float | None) -> float | None:
+    """Percent as printed to a fraction, without the noise of binary division."""
+    return None if value is None else round(value / 100, 6)

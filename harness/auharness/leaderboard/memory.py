@@ -1,0 +1,74 @@
+"""Remembered intervals and p-values: they follow from counts alone, and cost a hundred times all else on a page."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from auharness import __version__
+from auharness.metrics import Aggregation, FoldCounts, Metric
+from auharness.results.atomic import read_json, write_json
+from auharness.statistics import DRAWS, Interval, bootstrap_interval, swap_test
+
+__all__ = ["Memory"]
+
+
+class Memory:
+    """Intervals and p-values by the digest of their counts, kept in a file that may be deleted at any time."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.path = path
+        self._known: dict[str, Any] = _read(path)
+        self._used: dict[str, Any] = {}
+
+    def interval(self, folds: Sequence[FoldCounts], metric: Metric, *, how: Aggregation) -> Interval | None:
+        """Return `bootstrap_interval` of the counts."""
+
+        def compute() -> dict[str, Any] | None:
+            found = bootstrap_interval(folds, metric, how=how)
+            return None if found is None else asdict(found)
+
+        values = self._recall(_key("interval", [folds], metric, how), compute)
+        return None if values is None else Interval(**values)
+
+    def p_value(
+        self, first: Sequence[FoldCounts], second: Sequence[FoldCounts], *, metric: Metric, how: Aggregation
+    ) -> float:
+        """Return the p-value of `swap_test`.
+
+        Raises:
+            InconclusiveError: if the two do not test the same subjects.
+        """
+        key = _key("p-value", [first, second], metric, how)
+        return float(self._recall(key, lambda: swap_test(first, second, metric=metric, how=how)[0]))
+
+    def save(self) -> None:
+        """Write what was used since this memory was opened, when it differs from the file."""
+        if self.path is not None and self._used != self._known:
+            write_json(self.path, self._used)
+
+    def _recall(self, key: str, compute: Callable[[], Any]) -> Any:
+        if key not in self._used:
+            self._used[key] = self._known[key] if key in self._known else compute()
+        return self._used[key]
+
+
+def _read(path: Path | None) -> dict[str, Any]:
+    """What the file holds; nothing if it is absent or damaged."""
+    if path is None or not path.is_file():
+        return {}
+    try:
+        content = read_json(path)
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _key(what: str, models: Sequence[Sequence[FoldCounts]], metric: Metric, how: str) -> str:
+    digest = hashlib.sha256(f"{what} {metric.name} {how} {DRAWS} {__version__}".encode())
+    for folds in models:
+        for fold in folds:
+            digest.update("\0".join(("", fold.name, *fold.clusters, str(fold.counts.shape))).encode())
+            digest.update(fold.counts.astype("<f8").tobytes())
+    return digest.hexdigest()[:32]

@@ -1,0 +1,201 @@
+"""Markdown tables of measured and reported rows, readable as plain text too."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from auharness.leaderboard.audit import Finding
+from auharness.leaderboard.escape import markdown
+from auharness.leaderboard.reported import MEAN, ReportedRow, ReportedTable
+from auharness.leaderboard.rows import BoardRow, BoardTable
+from auharness.scoring import Score
+from auharness.statistics import Interval
+
+__all__ = [
+    "fold_table",
+    "headline_table",
+    "interval_text",
+    "label_table",
+    "making_table",
+    "percent",
+    "reported_table",
+    "table_text",
+    "verdict_list",
+]
+
+NAMES = {"f1": "F1", "auroc": "AUROC", "average-precision": "AP", "uar": "UAR", "war": "WAR", "macro-f1": "macro-F1"}
+TEXT_COLUMNS = {
+    "data verified", "extra data", "method", "model", "note", "page", "preset", "pretrained on", "protocol", "run",
+    "selection", "threshold", "variant", "venue", "why not ranked",
+}  # fmt: skip
+
+
+def percent(value: float | None, digits: int = 2) -> str:
+    """Return a score in [0, 1] as a percentage, `n/a` where it is undefined.
+
+    >>> percent(0.48041), percent(None), percent(float("nan"))
+    ('48.04', 'n/a', 'n/a')
+    """
+    return "n/a" if value is None or math.isnan(value) else f"{100 * value:.{digits}f}"
+
+
+def interval_text(interval: Interval | None) -> str:
+    """Return `44.08 to 49.96`, or `n/a`."""
+    return "n/a" if interval is None else f"{percent(interval.low)} to {percent(interval.high)}"
+
+
+def table_text(rows: Sequence[dict[str, str]]) -> str:
+    """Return rows of equal keys as a markdown table; text is left-aligned, numbers right-aligned.
+
+    >>> print(table_text([{"model": "a", "F1": "48.04"}]))
+    | model   |    F1 |
+    |:--------|------:|
+    | a       | 48.04 |
+    """
+    align = ["left" if name in TEXT_COLUMNS else "right" for name in rows[0]]
+    return str(pd.DataFrame(list(rows)).to_markdown(index=False, disable_numparse=True, colalign=align))
+
+
+def headline_table(table: BoardTable, rows: Sequence[BoardRow], *, floors: bool = True) -> str:
+    """Return rank, score with interval, the other aggregations and metrics; floors at the end."""
+    lines = [_headline(row) for row in rows]
+    if all(row.score.seed_sd is None for row in rows):
+        for line in lines:
+            del line["sd over seeds"]
+    if floors:
+        lines += [_floor_line(lines[0], table.floors, name) for name in table.floors.floors]
+    return table_text(lines)
+
+
+def label_table(table: BoardTable, rows: Sequence[BoardRow], *, floors: bool = True) -> str:
+    """Return the score of each label; `(2)` after a score counts the folds that define it where some do not."""
+    lines = [
+        {
+            **_who(row),
+            **dict(zip(row.score.columns, _cells(row.score), strict=True)),
+            "mean": percent(row.score.headline),
+        }
+        for row in rows
+    ]
+    score = table.floors
+    for name, values in score.floors_by_label.items() if floors else ():
+        cells = dict(zip(score.columns, map(percent, values), strict=True))
+        lines.append({"model": f"*floor: {name}*", "preset": "", **cells, "mean": percent(score.floors[name])})
+    return table_text(lines)
+
+
+def fold_table(rows: Sequence[BoardRow]) -> str:
+    """Return the score of each fold, and their standard deviation."""
+    folds = tuple(dict.fromkeys(fold for row in rows for fold in row.score.by_fold))
+    lines = []
+    for row in rows:
+        values = [value for value in row.score.by_fold.values() if not math.isnan(value)]
+        spread = None
+        if len(values) > 1:
+            mean = sum(values) / len(values)
+            spread = math.sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1))
+        scores = {markdown(fold): percent(row.score.by_fold.get(fold)) for fold in folds}
+        lines.append({**_who(row), **scores, "sd over folds": percent(spread)})
+    return table_text(lines)
+
+
+def making_table(rows: Sequence[BoardRow], *, reasons: bool = False) -> str:
+    """Return how each row was made: seeds, rules, denominators, data and weights."""
+    return table_text([_making(row, reasons) for row in rows])
+
+
+def reported_table(table: ReportedTable, floor: float | None) -> str:
+    """Return a printed table; bold and italic stand for its marks of the best and the second best."""
+    lines = []
+    shown = [column for column in table.columns if column != MEAN]
+    name = NAMES.get(table.metric, table.metric)
+    for row in table.rows:
+        line = {"method": markdown(f"{row.method} {row.reference}".strip())}
+        if any(item.venue for item in table.rows):
+            line["venue"] = markdown(row.venue)
+        line |= {markdown(column): _printed(row, column, table) for column in shown}
+        line[f"mean {name}" if shown else name] = _printed(row, MEAN, table)
+        if floor is not None:
+            above = f"{row.cells[MEAN] - floor:+.2f}" if MEAN in row.cells else ""
+            line["above floor"] = above
+        if any(item.note for item in table.rows):
+            line["note"] = markdown(row.note)
+        lines.append(line)
+    return table_text(lines)
+
+
+def verdict_list(findings: Sequence[Finding]) -> str:
+    """Return what the audit found: all that is wrong or low, and how much holds."""
+    holds = sum(finding.verdict in ("holds", "rounding") for finding in findings)
+    names = {"contradicted": "**Contradicted**", "rounding": "Rounding", "low": "**Low**", "holds": "Holds"}
+    order = list(names)
+    shown = [f for f in findings if f.verdict != "holds" or f.kind == "claim"]
+    ordered = sorted(shown, key=lambda finding: order.index(finding.verdict))
+    lines = [f"{holds} of {len(findings)} checks hold."]
+    lines += ["", *(f"- {names[f.verdict]} ({f.kind}): {markdown(f.text)}" for f in ordered)] if ordered else []
+    return "\n".join(lines)
+
+
+def _who(row: BoardRow) -> dict[str, str]:
+    preset = "; ".join(part for part in (row.entry.run.preset, row.difference) if part)
+    return {"model": markdown(row.entry.run.model), "preset": markdown(preset)}
+
+
+def _headline(row: BoardRow) -> dict[str, str]:
+    score = row.score
+    others: dict[str, Any] = {**score.others}
+    more: dict[str, Any] = {**score.metrics, **row.score_metrics}
+    return {
+        "rank": "" if row.rank is None else str(row.rank),
+        **_who(row),
+        NAMES.get(score.metric, score.metric): f"**{percent(score.headline)}**",
+        "95 % interval": interval_text(score.interval),
+        "sd over seeds": percent(score.seed_sd),
+        **{name: percent(value) for name, value in others.items()},
+        **{NAMES.get(name, name): percent(value) for name, value in more.items()},
+    }
+
+
+def _floor_line(like: dict[str, str], score: Score, name: str) -> dict[str, str]:
+    line = dict.fromkeys(like, "")
+    line |= {"rank": "floor", "model": f"*{name}*", NAMES.get(score.metric, score.metric): percent(score.floors[name])}
+    return line
+
+
+def _cells(score: Score) -> list[str]:
+    most = max(score.n_defined)
+    return [
+        percent(value) if count == most and count else f"{percent(value)} ({count})"
+        for value, count in zip(score.by_label, score.n_defined, strict=True)
+    ]
+
+
+def _making(row: BoardRow, reasons: bool) -> dict[str, str]:
+    unit, score = row.entry.first, row.score
+    line = {**_who(row)}
+    if reasons:
+        line["why not ranked"] = row.entry.not_ranked or f"protocol version {row.entry.run.protocol_version}"
+    return line | {
+        "seeds": str(len(score.seeds)),
+        "frames": str(score.n_frames),
+        "subjects": str(score.n_subjects),
+        "dropped": str(score.n_dropped),
+        "no face": str(score.n_no_face),
+        "selection": unit.selection,
+        "threshold": unit.threshold,
+        "pretrained on": markdown(unit.pretrained_on or "nothing"),
+        "extra data": markdown(unit.extra_data or "none"),
+        "parameters": "" if unit.parameters is None else str(unit.parameters),
+        "data verified": {True: "yes", False: "**no**", None: "n/a"}[unit.data.verified],
+        "run": markdown(row.entry.folder),
+    }
+
+
+def _printed(row: ReportedRow, column: str, table: ReportedTable) -> str:
+    if column not in row.cells:
+        return "n/a"
+    text = f"{row.cells[column]:.{table.decimals}f}"
+    mark = "**" if column in row.bold else "*" if column in row.underlined else ""
+    return f"{mark}{text}{mark}"

@@ -1,0 +1,133 @@
+"""The page of a protocol as markdown: measured rows, floors, reported rows with their audit, and how to read them."""
+
+from auharness.api import ProtocolPlugin
+from auharness.leaderboard.ablation import ablation_section
+from auharness.leaderboard.audit import NEAR_FLOOR
+from auharness.leaderboard.escape import markdown
+from auharness.leaderboard.page import Page
+from auharness.leaderboard.reported import ReportedTable
+from auharness.leaderboard.rows import ALPHA, BoardTable
+from auharness.leaderboard.tables import (
+    NAMES,
+    fold_table,
+    headline_table,
+    label_table,
+    making_table,
+    percent,
+    reported_table,
+    verdict_list,
+)
+from auharness.statistics import DRAWS
+
+__all__ = ["page_text"]
+
+AGGREGATION = {
+    "fold-mean": "mean over labels in each fold, then over folds",
+    "pooled": "counts of all folds summed, then the mean over labels",
+    "subject-mean": "mean over labels for each subject, then over subjects",
+}
+
+
+def page_text(page: Page, *, head: str = "") -> str:
+    """Return the page as markdown.
+
+    Args:
+        page: what stands on it.
+        head: a first line, such as a remark that the file is generated.
+    """
+    protocol = page.protocol
+    parts = [head] if head else []
+    parts += [f"# {protocol.name}", _about(protocol), "## Measured"]
+    if not page.tables:
+        parts.append(f"No run yet. Start one: `auharness run --model au-ttt --protocol {protocol.name}`")
+    for table in page.tables:
+        twins = sum((other.origin, other.size) == (table.origin, table.size) for other in page.tables)
+        parts += _measured(table, show_digest=twins > 1)
+    results = [printed for printed in page.reported if printed.kind == "results"]
+    if results:
+        parts.append("## Reported")
+    for printed in results:
+        parts += _reported(page, printed)
+    parts += [text for ablation in page.ablations for text in ablation_section(ablation)]
+    for printed in page.reported:
+        if printed.kind == "ablation":
+            parts += [f"### Audit of {markdown(printed.table)}", verdict_list(page.audit(printed))]
+    parts += ["## How to read", _how_to_read(page)]
+    if page.broken:
+        names = ", ".join(markdown(name) for name in page.broken)
+        parts.append(f"Not readable and left out: {names} (see `auharness store verify`).")
+    return "\n\n".join(parts) + "\n"
+
+
+def _about(protocol: ProtocolPlugin) -> str:
+    train, test = " and ".join(protocol.train_on), " and ".join(protocol.test_on)
+    where = f"trained and tested on {train}" if train == test else f"trained on {train}, tested on {test}"
+    labels = ", ".join(markdown(column) for column in protocol.columns)
+    paper = f" {markdown(protocol.paper)}." if protocol.paper else ""
+    return f"Version {protocol.version}: {where}; scored labels: {labels}.{paper}"
+
+
+def _measured(table: BoardTable, *, show_digest: bool) -> list[str]:
+    version = f", version {table.digest}" if show_digest else ""
+    if table.origin == "licensed":
+        parts = [f"### Licensed data{version}"]
+    else:
+        parts = [
+            f"### Synthetic stand-in, {table.size or 'size not recorded'}{version}",
+            "Not comparable with reported numbers, nor with other sizes: these faces are rendered.",
+        ]
+    if table.rows:
+        parts += [headline_table(table, table.rows)]
+        if len(table.floors.columns) > 1:
+            parts += ["Score of each label:", label_table(table, table.rows)]
+        if len(table.floors.folds) > 1:
+            parts += ["Score of each fold:", fold_table(table.rows)]
+        parts += ["How each row was made:", making_table(table.rows)]
+    if table.unranked:
+        parts += [
+            "#### Incomplete, not ranked",
+            headline_table(table, table.unranked, floors=False),
+            making_table(table.unranked, reasons=True),
+        ]
+    return parts
+
+
+def _reported(page: Page, table: ReportedTable) -> list[str]:
+    floor = page.floors.get("constant-1")
+    note = f" Note: {markdown(table.note)}." if table.note else ""
+    lines = [
+        f"### {markdown(table.table)}",
+        f"Printed in {markdown(table.citation)}, <{table.link}>. Selection rule: {markdown(table.selection)}. "
+        f"Threshold: {markdown(table.threshold)}. Aggregation: {markdown(table.aggregation)}.{note}",
+        reported_table(table, None if floor is None else 100 * floor),
+    ]
+    if table.marked:
+        lines.append("As printed: **bold** is marked best, *italic* marked second best (underlined in print).")
+    if page.floors:
+        shown = ", ".join(f"{name} {percent(value)}" for name, value in page.floors.items())
+        lines.append(f"Floors from the published counts: {shown}; `above floor` is against constant-1.")
+    return [*lines, f"#### Audit of {markdown(table.table)}, computed from its cells", verdict_list(page.audit(table))]
+
+
+def _how_to_read(page: Page) -> str:
+    protocol = page.protocol
+    name = NAMES.get(protocol.headline, protocol.headline)
+    return "\n".join(
+        [
+            f"- **Score**: {name} in percent, {AGGREGATION[protocol.aggregation]}; the other aggregations stand beside "
+            "it. `n/a` is undefined, never 0; `(2)` after a score counts the folds that define it, where some do not.",
+            "- **Row**: the newest complete attempt of a configuration with all its seeds, never the best one. Smoke "
+            "runs and runs with fewer folds than the protocol has are listed apart.",
+            f"- **Interval**: 95 %, studentised bootstrap of the headline over subjects ({DRAWS:,} draws, counts summed"
+            " over seeds). It says what other people of the same kind would score, nothing about training noise.",
+            f"- **Rank**: shared where a paired test over subjects ({DRAWS:,} exchanges) does not separate a row from "
+            f"the first of its rank at {ALPHA} / (rows - 1).",
+            "- **Selection**: which epoch is scored. `last`: fixed number of epochs; `inner-val`: chosen on held-out "
+            "training subjects; `test-oracle`: chosen on the test part, never ranked.",
+            "- **Threshold**: `fixed-0.5`: probability 0.5, logit 0; `train-tuned`: best F1 of the training rows.",
+            "- **Floors**: `constant-0` says never, `constant-1` always, `random-prior` at the training rate. A score "
+            f"within {NEAR_FLOOR:g} point of a floor says little.",
+            "- **Data verified**: whether frames and positives equal the published counts.",
+            "- **Reported** rows are printed numbers: their preparation, selection and thresholds are mostly unknown.",
+        ]
+    )

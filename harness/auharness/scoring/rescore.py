@@ -1,0 +1,160 @@
+"""A finished run scored again from its predictions alone, and what it would have scored with the test labels known."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from auharness.api import ProtocolPlugin
+from auharness.errors import IntegrityError
+from auharness.metrics import metric
+from auharness.results.schema import UnitRecord
+from auharness.results.store import PREDICTIONS, RunFolder
+from auharness.scoring.predictions import cluster_counts, unit_metrics
+from auharness.scoring.thresholds import best_f1_threshold
+
+__all__ = ["Rescored", "oracle_units", "rescore"]
+
+TOLERANCE = 1e-9
+"""Largest difference between a stored and a recomputed metric: the same sums on another machine."""
+
+
+@dataclass(frozen=True)
+class Rescored:
+    """A unit as its predictions make it."""
+
+    unit: UnitRecord
+    differences: tuple[str, ...]
+    """What the stored record says otherwise; empty if it holds."""
+
+
+def rescore(protocol: ProtocolPlugin, run: RunFolder) -> list[Rescored]:
+    """Recompute counts, metrics and denominators of every finished unit; only the thresholds come from the record.
+
+    Raises:
+        IntegrityError: if a unit has no readable predictions.
+    """
+    found = []
+    for unit in run.finished():
+        frame, _ = _read(run, unit)
+        again = _counted(protocol, unit, frame, thresholds=unit.thresholds)
+        found.append(Rescored(again, tuple(_differences(unit, again))))
+    return found
+
+
+def oracle_units(protocol: ProtocolPlugin, run: RunFolder) -> dict[str, list[UnitRecord]]:
+    """Return units whose epoch, thresholds or both were chosen on the test part: numbers that nobody can reach.
+
+    They tell how much a published number may owe to such a choice, and are never a headline.
+
+    Returns:
+        `epoch` and `epoch and threshold` where every unit has saved epochs, `threshold` for binary labels; each unit
+        is marked `test-oracle`.
+    """
+    found: dict[str, list[UnitRecord]] = {}
+    units = run.finished()
+    for unit in units:
+        frame, epochs = _read(run, unit)
+        tuned = unit.kind == "binary"
+        plain = [_counted(protocol, unit, item, thresholds=unit.thresholds) for item in epochs.values()]
+        if plain:
+            chosen = _best(protocol, plain, tuple(epochs))
+            found.setdefault("epoch", []).append(chosen.model_copy(update={"selection": "test-oracle"}))
+        if tuned:
+            both = [_counted(protocol, unit, item, thresholds=_tuned(unit, item)) for item in (frame, *epochs.values())]
+            mark = {"threshold": "test-oracle"}
+            found.setdefault("threshold", []).append(both[0].model_copy(update=mark))
+            if plain:
+                chosen = _best(protocol, both[1:], tuple(epochs))
+                mark = {"threshold": "test-oracle", "selection": "test-oracle"}
+                found.setdefault("epoch and threshold", []).append(chosen.model_copy(update=mark))
+    return {name: members for name, members in found.items() if len(members) == len(units)}
+
+
+def _read(run: RunFolder, unit: UnitRecord) -> tuple[pd.DataFrame, dict[int, pd.DataFrame]]:
+    """Return the final predictions, and those of each saved epoch with the targets of the final ones."""
+    path = run.unit_folder(unit.unit_id) / PREDICTIONS
+    try:
+        frame = pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise IntegrityError(f"{path}: expected readable predictions: {type(error).__name__}: {error}") from None
+    needed = ["sample_id", "subject", *unit.columns, *(f"{name}.target" for name in unit.columns)]
+    missing = [name for name in needed if name not in frame.columns]
+    if missing:
+        raise IntegrityError(f"{path}: column {missing[0]!r} is missing ({len(missing)} such columns)")
+    if "epoch" not in frame.columns:
+        return frame, {}
+    final = frame[frame["epoch"].isna()]
+    targets = final[["sample_id", *(f"{name}.target" for name in unit.columns)]]
+    scores = frame.loc[frame["epoch"].notna(), ["sample_id", "subject", "epoch", *unit.columns]]
+    return final, {
+        int(epoch): scores[scores["epoch"] == epoch].merge(targets, on="sample_id", how="left", validate="one_to_one")
+        for epoch in sorted(scores["epoch"].unique())
+    }
+
+
+def _counted(
+    protocol: ProtocolPlugin, unit: UnitRecord, frame: pd.DataFrame, *, thresholds: tuple[float, ...]
+) -> UnitRecord:
+    multiclass = unit.kind == "classes"
+    clusters = cluster_counts(
+        frame, unit.columns, thresholds=thresholds, multiclass=multiclass, cluster=protocol.cluster
+    )
+    return unit.model_copy(
+        update={
+            "thresholds": thresholds,
+            "clusters": clusters,
+            "n_frames": len(frame),
+            "n_subjects": int(frame["subject"].nunique()),
+            "metrics": unit_metrics(protocol, frame, unit.columns, clusters=clusters, multiclass=multiclass),
+        }
+    )
+
+
+def _tuned(unit: UnitRecord, frame: pd.DataFrame) -> tuple[float, ...]:
+    return tuple(
+        best_f1_threshold(
+            frame[f"{name}.target"].to_numpy(np.int8), frame[name].to_numpy(np.float64), otherwise=threshold
+        )
+        for name, threshold in zip(unit.columns, unit.thresholds, strict=True)
+    )
+
+
+def _best(protocol: ProtocolPlugin, units: list[UnitRecord], epochs: tuple[int, ...]) -> UnitRecord:
+    """Return the epoch with the best headline on the whole test part; of equal ones the first."""
+    entry = metric(protocol.headline)
+    sign = 1 if entry.higher_is_better else -1
+
+    def score(place: int) -> float:
+        mean = units[place].metrics[protocol.headline]["mean"]
+        return -math.inf if mean is None else sign * mean
+
+    place = max(range(len(units)), key=score)
+    return units[place].model_copy(update={"chosen_epoch": epochs[place]})
+
+
+def _differences(stored: UnitRecord, again: UnitRecord) -> Iterator[str]:
+    where = f"fold {stored.fold}, seed {stored.seed}"
+    for field in ("n_frames", "n_subjects"):
+        if getattr(stored, field) != getattr(again, field):
+            yield f"{where}: {field} is {getattr(stored, field)}, the predictions give {getattr(again, field)}"
+    if stored.clusters != again.clusters:
+        before = {item.name: item for item in stored.clusters}
+        now = {item.name: item for item in again.clusters}
+        odd = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
+        yield f"{where}: counts of {', '.join(odd[:5])} differ ({len(odd)} of {len(now)})"
+    yield from (f"{where}: {text}" for text in _metric_differences(stored.metrics, again.metrics))
+
+
+def _metric_differences(
+    stored: Mapping[str, Mapping[str, float | None]], again: Mapping[str, Mapping[str, float | None]]
+) -> Iterator[str]:
+    for name in again:
+        for label, value in again[name].items():
+            other = stored.get(name, {}).get(label)
+            if (value is None) != (other is None) or (
+                value is not None and other is not None and abs(value - other) > TOLERANCE
+            ):
+                yield f"{name} of {label} is {other}, the predictions give {value}"
