@@ -3,6 +3,10 @@
 Frames of one person are not independent, so whole subjects are resampled: within folds for a fold-mean, over all
 subjects otherwise, and once for all folds where the folds test the same subjects (cross-domain). The interval is about
 the subjects: what would other people of the same kind have scored. It says nothing about training noise.
+
+Measured coverage of the nominal 95 % interval of the fold-mean F1 (2,000 simulated test sets on the published counts):
+94.3 % at 41 subjects (BP4D) and 94.8 % at 27 (DISFA), over five conditions 93.9-95.5 % and 94.2-95.2 %. The percentile
+interval reaches 87.8 % and 80.0 %. This folder's README.md has the table and the way to reproduce it.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,4 +1,8 @@
-"""Whether two models differ: a permutation test over subjects and an interval of the difference."""
+"""Whether two models differ: a permutation test over subjects and an interval of the difference.
+
+Measured type-I error of the test at 5 % between equally good models (2,000 simulated pairs on the published counts,
+fold-mean): 5.1 % at 41 subjects and 5.0 % at 27, over five conditions and three aggregations 3.9-6.0 %; README.md.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

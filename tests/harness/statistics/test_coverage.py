@@ -171,7 +171,7 @@ def test_interval_of_the_fold_mean_holds_the_true_value_as_often_as_it_says(
     published: Published, dataset: str, record_property: Record
 ) -> None:
     population = Population(published(dataset), MODERATE)
-    coverage, above, below, width = _coverage(population, how="fold-mean", method="studentised", trials=800, draws=400)
+    coverage, above, below, width = _coverage(population, how="fold-mean", method="studentised", trials=600, draws=300)
     record_property(
         "measured",
         f"{dataset} coverage of the 95 % interval {coverage:.1%} "
@@ -205,6 +205,28 @@ def test_percentile_interval_is_too_short_for_f1(published: Published) -> None:
     coverage, _, below, _ = _coverage(population, how="fold-mean", method="percentile", trials=300, draws=400)
     assert coverage < 0.90
     assert below > 0.10
+
+
+@pytest.mark.parametrize("dataset", COVERAGE)
+def test_frames_treated_as_independent_give_an_interval_that_misses_most_of_the_time(
+    published: Published, dataset: str, record_property: Record
+) -> None:
+    population = Population(published(dataset), MODERATE)
+    generator = np.random.default_rng(4)
+    (parts,) = population.trials(300, generator)
+    held = 0
+    for trial in range(300):
+        totals = [part[trial].sum(axis=0) for part in parts]
+        # drawing frames with replacement is drawing the four cells of each AU from a multinomial
+        resampled = [
+            generator.multinomial(cells.sum(axis=1), cells / cells.sum(axis=1, keepdims=True), size=(200, len(cells)))
+            for cells in totals
+        ]
+        scores = np.mean([f1(cells).mean(axis=-1) for cells in resampled], axis=0)
+        low, high = np.quantile(scores, (0.025, 0.975))
+        held += low <= population.headline("fold-mean") <= high
+    record_property("measured", f"{dataset} coverage of a 95 % interval over frames {held / 300:.1%}")
+    assert held / 300 < 0.5
 
 
 @pytest.mark.nightly
