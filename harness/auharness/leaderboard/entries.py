@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from auharness.errors import IntegrityError
 from auharness.results.atomic import digest
 from auharness.results.schema import RunRecord, UnitRecord
-from auharness.results.store import RunFolder, iter_runs
+from auharness.results.store import UNIT, RunFolder, iter_runs
 
 __all__ = ["Entry", "newest", "read_entries", "read_entry"]
 
@@ -45,7 +46,7 @@ class Entry:
         data = self.first.data
         return data.origin, data.size, digest(data.manifests, 8)
 
-    @property
+    @cached_property
     def key(self) -> str:
         """What is one row: model, preset, settings, weights and data; only the newest run of it is shown."""
         unit = self.first
@@ -64,46 +65,61 @@ class Entry:
         return ""
 
 
-def read_entry(run: RunFolder) -> Entry | None:
+def read_entry(run: RunFolder, record: RunRecord | None = None) -> Entry | None:
     """Return a complete run, or None while units are missing.
+
+    Args:
+        run: the folder.
+        record: its `run.json` where it is known.
 
     Raises:
         IntegrityError: if a record is unreadable.
     """
-    if not run.is_complete:
+    record = record or run.record
+    paths = [run.unit_folder(ref.unit_id) / UNIT for ref in record.units]
+    if not paths or not all(path.is_file() for path in paths):
         return None
-    units = run.finished()
+    units = [run.unit(ref.unit_id) for ref in record.units]
     folds = {unit.fold for unit in units}
-    whole = [seed for seed in {u.seed for u in units} if {u.fold for u in units if u.seed == seed} == folds]
-    # folds were added to some seeds only: take the folds that the lowest seed has
-    seeds = whole or [min(unit.seed for unit in units)]
+    own = {seed: {unit.fold for unit in units if unit.seed == seed} for seed in sorted({u.seed for u in units})}
+    # folds were added to some seeds only: the others are left out, so that all seeds answer the same question
+    seeds = [seed for seed, has in own.items() if has == folds] or list(own)[:1]
     kept = tuple(unit for unit in units if unit.seed in seeds)
-    written = max((run.unit_folder(ref.unit_id) / "unit.json").stat().st_mtime for ref in run.record.units)
-    return Entry(run.path.name, run.record, kept, written)
+    return Entry(run.path.name, record, kept, max(path.stat().st_mtime for path in paths))
 
 
 def read_entries(root: Path, *, protocol: str | None = None) -> tuple[list[Entry], list[str]]:
-    """Return the complete runs below a folder, and the folders of those that cannot be read."""
-    entries, broken = [], []
+    """Return the newest complete attempt of each run below a folder, and the folders that cannot be read.
+
+    Units of older attempts are not read. An attempt that covers other folds stands for itself.
+    """
+    broken: list[str] = []
+    attempts: dict[tuple[str, str, str, frozenset[str]], list[tuple[RunRecord, RunFolder]]] = {}
     for run in iter_runs(root, protocol=protocol):
         try:
-            entry = read_entry(run)
+            record = run.record
         except IntegrityError:
             broken.append(run.path.relative_to(root).as_posix())
             continue
-        if entry is not None:
-            entries.append(entry)
-    return entries, broken
+        key = (record.protocol, record.model, record.run_id, frozenset(ref.fold for ref in record.units))
+        attempts.setdefault(key, []).append((record, run))
+    entries = []
+    for found in attempts.values():
+        for record, run in sorted(found, key=lambda item: -item[0].attempt):
+            try:
+                entry = read_entry(run, record)
+            except IntegrityError:
+                broken.append(run.path.relative_to(root).as_posix())
+                continue
+            if entry is not None:
+                entries.append(entry)
+                break
+    return entries, sorted(broken)
 
 
 def newest(entries: Iterable[Entry]) -> list[Entry]:
     """Return the newest entry of each row, never the best one."""
-    attempts: dict[tuple[str, str], Entry] = {}
-    for entry in entries:
-        name = (entry.run.run_id, entry.key)
-        if name not in attempts or entry.run.attempt > attempts[name].run.attempt:
-            attempts[name] = entry
     rows: dict[str, Entry] = {}
-    for entry in sorted(attempts.values(), key=lambda item: (item.written, item.folder)):
+    for entry in sorted(entries, key=lambda item: (item.written, item.folder)):
         rows[entry.key] = entry
     return sorted(rows.values(), key=lambda item: (item.run.model, item.run.preset, item.folder))

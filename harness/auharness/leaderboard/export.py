@@ -16,6 +16,8 @@ from auharness.results.schema import UnitRecord
 __all__ = ["page_csv", "page_json", "page_records"]
 
 EXPORT_VERSION = 1
+FIRST = ("section", "origin", "rank", "model", "preset", "score")
+"""Columns that every csv has, also without rows."""
 
 
 def page_json(page: Page) -> str:
@@ -44,7 +46,7 @@ def page_json(page: Page) -> str:
 def page_csv(page: Page) -> str:
     """Return the same rows as csv; cells that a spreadsheet would run are quoted."""
     records = [_flat(record) for record in page_records(page)]
-    columns = list(dict.fromkeys(key for record in records for key in record))
+    columns = list(dict.fromkeys((*FIRST, *(key for record in records for key in record))))
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow([csv_cell(column) for column in columns])

@@ -8,7 +8,7 @@ from typing import Any
 
 from auharness import __version__
 from auharness.metrics import Aggregation, FoldCounts, Metric
-from auharness.results.atomic import read_json, write_json
+from auharness.results.atomic import read_json, write_bytes, write_json
 from auharness.statistics import DRAWS, Interval, bootstrap_interval, swap_test
 
 __all__ = ["Memory"]
@@ -47,6 +47,9 @@ class Memory:
         """Write what was used since this memory was opened, when it differs from the file."""
         if self.path is not None and self._used != self._known:
             write_json(self.path, self._used)
+            ignore = self.path.parent / ".gitignore"
+            if not ignore.is_file():
+                write_bytes(ignore, b"*\n")
 
     def _recall(self, key: str, compute: Callable[[], Any]) -> Any:
         if key not in self._used:

@@ -142,18 +142,19 @@ def _score_metrics(protocol: ProtocolPlugin, entry: Entry) -> dict[str, float | 
 
 def _differences(entries: Sequence[Entry]) -> dict[str, str]:
     """Return, by run folder, the settings that tell rows of the same model and preset apart."""
-    found = {}
+    groups: dict[tuple[str, str], list[Entry]] = {}
     for entry in entries:
-        twins = [
-            other for other in entries if (other.run.model, other.run.preset) == (entry.run.model, entry.run.preset)
-        ]
+        groups.setdefault((entry.run.model, entry.run.preset), []).append(entry)
+    found = {}
+    for twins in groups.values():
         flat = [dict(_flatten(twin.first.settings)) for twin in twins]
         keys = sorted({key for values in flat for key in values if any(v.get(key) != values[key] for v in flat)})
-        own = dict(_flatten(entry.first.settings))
-        texts = [f"{key}={str(own.get(key, 'unset'))[:LONGEST]}" for key in keys]
-        if len({twin.first.weights_sha256 for twin in twins}) > 1:
-            texts.append(f"weights={entry.first.weights_sha256[:8] or 'none'}")
-        found[entry.folder] = ", ".join(texts)
+        several_weights = len({twin.first.weights_sha256 for twin in twins}) > 1
+        for twin, own in zip(twins, flat, strict=True):
+            texts = [f"{key}={str(own.get(key, 'unset'))[:LONGEST]}" for key in keys]
+            if several_weights:
+                texts.append(f"weights={twin.first.weights_sha256[:8] or 'none'}")
+            found[twin.folder] = ", ".join(texts)
     return found
 
 
