@@ -1,0 +1,109 @@
+"""The real command in a process group of its own: killed, interrupted, asked to end; then the same command again."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from auharness.results.store import iter_runs
+from auharness.results.verify import verify_runs
+from auharness.runner import RunResult
+
+PATIENCE_S = 240
+SETTINGS: dict[str, Any] = {"widths": [8], "recipe": {"epochs": 16, "batch_size": 4}}
+
+
+class Command:
+    """`auharness run` on the mini root, and the events that it writes."""
+
+    def __init__(self, root: Path, runs: Path) -> None:
+        self.runs = runs
+        self.words = [sys.executable, "-m", "auharness", "run", "--model", "small-cnn", "--protocol", "bp4d-3fold"]
+        self.words += ["--preset", "tiny", "--data-root", f"bp4d={root}", "--runs", str(runs), "--jobs", "1"]
+        self.words += ["--device", "cpu", "--quiet", "--set", "widths=[8]"]
+        self.words += ["--set", "recipe.epochs=16", "--set", "recipe.batch_size=4"]
+        self.process: subprocess.Popen[str] | None = None
+
+    def events(self) -> list[dict[str, Any]]:
+        """Whole lines of the run's event log."""
+        logs = list(self.runs.glob("*/*/*/events.jsonl"))
+        text = logs[0].read_text(encoding="utf-8") if logs else ""
+        return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+
+    def stop(self, number: int, *, after: str, times: int = 1) -> tuple[int, str]:
+        """Start, wait for an event to come so many times more, signal the whole group; return exit code and stderr."""
+        wanted = times + sum(event["event"] == after for event in self.events())
+        self.process = subprocess.Popen(self.words, start_new_session=True, stderr=subprocess.PIPE, text=True)
+        deadline = time.monotonic() + PATIENCE_S
+        while sum(event["event"] == after for event in self.events()) < wanted:
+            assert self.process.poll() is None, "the command ended before it was stopped"
+            assert time.monotonic() < deadline, f"no event '{after}' came"
+            time.sleep(0.02)
+        os.killpg(self.process.pid, number)
+        _, said = self.process.communicate(timeout=PATIENCE_S)
+        return self.process.returncode, said
+
+    def finished(self) -> dict[Path, tuple[int, bytes]]:
+        """Completion marks with their times and contents."""
+        marks = sorted(self.runs.glob("*/*/*/units/*/unit.json"))
+        return {mark: (mark.stat().st_mtime_ns, mark.read_bytes()) for mark in marks}
+
+
+@pytest.fixture
+def stopped(bp4d_mini: Path, tmp_path: Path) -> Iterator[Command]:
+    command = Command(bp4d_mini, tmp_path / "runs")
+    yield command
+    if command.process is not None and command.process.poll() is None:
+        os.killpg(command.process.pid, signal.SIGKILL)
+        command.process.wait()
+
+
+def test_the_killed_command_keeps_finished_units_and_ends_with_the_same_board(
+    stopped: Command, run_mini: Callable[..., RunResult], tmp_path: Path
+) -> None:
+    finished: dict[Path, tuple[int, bytes]] = {}
+    for after, times in (("epoch", 3), ("unit_finished", 1), ("epoch", 5)):
+        code, _ = stopped.stop(signal.SIGKILL, after=after, times=times)
+        assert code == -signal.SIGKILL
+        assert verify_runs(stopped.runs) == (1, [])
+        assert {mark: stopped.finished()[mark] for mark in finished} == finished
+        finished = stopped.finished()
+    assert finished
+    result = run_mini(settings=SETTINGS)
+    assert result.kept == len(finished) and result.kept + result.done == 3
+    assert {mark: stopped.finished()[mark] for mark in finished} == finished
+    calm = run_mini(settings=SETTINGS, runs=tmp_path / "calm")
+    assert calm.done == 3
+    assert result.page.read_bytes() == calm.page.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "line"),
+    [
+        (signal.SIGINT, 130, "auharness: interrupted\n"),
+        (
+            signal.SIGTERM,
+            75,
+            "auharness: error: asked to end by SIGTERM; run the same command again to go on\n",
+        ),
+    ],
+    ids=["interrupt", "preemption"],
+)
+def test_a_stopped_command_says_so_in_one_line_and_goes_on_when_repeated(
+    stopped: Command, run_mini: Callable[..., RunResult], number: signal.Signals, code: int, line: str
+) -> None:
+    assert stopped.stop(number, after="unit_finished") == (code, line)
+    (run,) = iter_runs(stopped.runs)
+    folders = [run.unit_folder(ref.unit_id) for ref in run.record.units]
+    assert not [folder for folder in folders if (folder / "failed.txt").exists()]
+    finished = stopped.finished()
+    result = run_mini(settings=SETTINGS)
+    assert (result.kept, result.done) == (len(finished), 3 - len(finished))
+    assert {mark: stopped.finished()[mark] for mark in finished} == finished
