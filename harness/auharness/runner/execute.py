@@ -3,6 +3,7 @@
 import json
 import math
 import traceback
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -38,17 +39,19 @@ def execute(spec: UnitSpec) -> str | None:
     folder = run.unit_folder(spec.unit_id)
     try:
         _Work(spec, run).finish()
-    except AuharnessError as error:
-        reason = str(error)
     except Exception as error:  # a bug in one plugin must not cost the other units
-        reason = f"{type(error).__name__}: {error} (traceback in {folder / 'failed.txt'})"
+        reason, told = _reason(error, folder / "failed.txt"), traceback.format_exc()
     else:
         (folder / "failed.txt").unlink(missing_ok=True)
         return None
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "failed.txt").write_text(traceback.format_exc(), encoding="utf-8")
+    (folder / "failed.txt").write_text(told, encoding="utf-8")
     run.event("unit_failed", unit=spec.unit_id, reason=reason)
     return reason
+
+
+def _reason(error: Exception, log: Path) -> str:
+    return str(error) if isinstance(error, AuharnessError) else f"{type(error).__name__}: {error} (traceback in {log})"
 
 
 class _Work:

@@ -18,6 +18,7 @@ from auharness.records import Fold
 from auharness.results.atomic import digest, file_digest
 from auharness.results.schema import DataInfo, UnitRef
 from auharness.runner.inputs import Inputs, model_layers
+from auharness.runner.weights import weights_origin
 from auharness.settings import Resolved, default_preset, resolve
 
 __all__ = ["SIZES", "Plan", "crop_settings", "make_plan", "variant_presets"]
@@ -72,6 +73,7 @@ def make_plan(inputs: Inputs) -> Plan:
     presets = variant_presets(model_class, request.presets, synthetic=inputs.origin == "synthetic")
     layers = model_layers(request)
     if request.weights is not None:
+        weights_origin(request.weights)  # a file that is none stops here rather than in every unit
         layers.append(("flag", {"init": "weights"}))
     model = resolve(model_class, dataset=protocol.train_on[0], presets=presets, layers=layers)
     model.plugin.check_ready(origin=inputs.origin, weights=request.weights is not None)
