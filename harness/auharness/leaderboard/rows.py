@@ -69,7 +69,8 @@ def make_tables(protocol: ProtocolPlugin, entries: Iterable[Entry], *, memory: M
     groups: dict[tuple[str, str, str], list[Entry]] = {}
     for entry in entries:
         groups.setdefault(entry.data_key, []).append(entry)
-    ordered = sorted(groups, key=lambda key: (key[0] != "licensed", SIZES.index(key[1]), key[2]))
+    sizes = [*SIZES, *sorted({size for _, size, _ in groups} - set(SIZES))]
+    ordered = sorted(groups, key=lambda key: (key[0] != "licensed", sizes.index(key[1]), key[2]))
     return [_table(protocol, key, groups[key], memory) for key in ordered]
 
 

@@ -14,6 +14,7 @@ from auharness import registry
 from auharness.api import ProtocolPlugin
 from auharness.data.index import Index, build_index
 from auharness.data.roots import check_origins, resolve_root
+from auharness.data.synthetic.standin import is_standin
 from auharness.data.verify import verify
 from auharness.errors import DataError, UsageError
 from auharness.records import Fold
@@ -153,7 +154,10 @@ def _ground(asked: External) -> _Ground:
         found = [verify(dataset.plugin, one).verified for dataset, one in zip(datasets, indexes, strict=True)]
         known = [value for value in found if value is not None]
         verified = all(known) if known else None
-    size = asked.data_size if origin == "synthetic" else ""
+    size = ""
+    if origin == "synthetic":
+        marks = [is_standin(root.path) or {} for root in roots]
+        size = ",".join(dict.fromkeys(str(mark.get("size", "unknown")) for mark in marks))
     data = DataInfo(origin=origin, verified=verified, size=size, manifests=index.manifests)
     return _Ground(protocol, index, tuple(protocol.folds(index)), data)
 
