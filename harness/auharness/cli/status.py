@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from auharness.cli.common import common_options, emit, text_table
+from auharness.cli.common import common_options, emit, say, text_table
 
 if TYPE_CHECKING:
     from auharness.cli.common import Subparsers
@@ -42,8 +42,12 @@ def handle(args: argparse.Namespace) -> int:
         return 0
     from auharness.results.index import query_runs, reindex
 
-    reindex(args.runs)
-    rows = [asdict(row) for row in query_runs(args.runs, protocol=args.protocol, model=args.model)]
+    rows = []
+    if args.runs.is_dir():
+        _, problems = reindex(args.runs)
+        for problem in problems:
+            say(args, problem)
+        rows = [asdict(row) for row in query_runs(args.runs, protocol=args.protocol, model=args.model)]
     shown = [[row["path"], f"{row['finished']}/{row['units']}", row["data_origin"], row["headline"]] for row in rows]
     empty = f"no runs below {args.runs}; start one: auharness run --model au-ttt --protocol bp4d-3fold"
     emit(args, rows, lambda: text_table(("run", "units", "data", "result"), shown) if shown else empty)
@@ -60,7 +64,8 @@ def _units(run: RunFolder) -> list[dict[str, Any]]:
         elif failed.is_file():
             state, note = "failed", failed.read_text(encoding="utf-8").strip().splitlines()[-1]
         else:
-            state, note = ("started", "has a checkpoint") if run.scratch(ref.unit_id).is_dir() else ("to do", "")
+            state = "started" if run.scratch(ref.unit_id).is_dir() else "to do"
+            note = "has a checkpoint" if list(run.scratch(ref.unit_id).glob("checkpoint.*")) else ""
         units.append({"unit": ref.unit_id, "fold": ref.fold, "seed": ref.seed, "state": state, "note": note})
     return units
 
