@@ -1,6 +1,10 @@
 """Boards on disk: the page that each run ends with, and the committed boards made from counts that were added."""
 
+import os
 import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from auharness import registry
@@ -16,6 +20,9 @@ from auharness.leaderboard.text import page_text
 from auharness.results.atomic import write_bytes
 from auharness.results.store import UNIT, RunFolder
 from auharness.results.verify import verify_run
+
+if sys.platform != "win32":
+    import fcntl
 
 __all__ = ["add_run", "build_boards", "check_boards", "write_page"]
 
@@ -36,11 +43,12 @@ def write_page(runs: Path, protocol: str) -> Path:
         IntegrityError: if the reported file of the protocol is damaged.
     """
     folder = runs / "leaderboard"
-    memory = Memory(folder / MEMORY / f"{protocol}.json")
-    page = make_page(runs, protocol, memory=memory)
-    for name, text in _files(page).items():
-        write_bytes(folder / name, text.encode())
-    memory.save()
+    with _one_writer(folder):
+        memory = Memory(folder / MEMORY / f"{protocol}.json")
+        page = make_page(runs, protocol, memory=memory)
+        for name, text in _files(page).items():
+            write_bytes(folder / name, text.encode())
+        memory.save()
     return folder / f"{protocol}.md"
 
 
@@ -120,6 +128,22 @@ def check_boards(boards: Path) -> int:
             f"{boards}: stale: {', '.join(sorted(stale))}; run 'auharness leaderboard build' and commit"
         )
     return len(texts) + len(figures)
+
+
+@contextmanager
+def _one_writer(folder: Path) -> Iterator[None]:
+    """Let runs that finish together write one after the other, so that the last page has them all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if sys.platform == "win32":
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _files(page: Page, *, head: str = "") -> dict[str, str]:

@@ -46,7 +46,7 @@ class Memory:
     def save(self) -> None:
         """Write what was used since this memory was opened, when it differs from the file."""
         if self.path is not None and self._used != self._known:
-            write_json(self.path, self._used)
+            write_json(self.path, dict(sorted(self._used.items())))
             ignore = self.path.parent / ".gitignore"
             if not ignore.is_file():
                 write_bytes(ignore, b"*\n")

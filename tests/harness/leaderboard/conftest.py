@@ -108,7 +108,7 @@ def write_run(
         path.write_text(record.model_dump_json())
     data = unit.get("data")
     folder.path.mkdir(parents=True, exist_ok=True)
-    record = RunRecord(
+    run = RunRecord(
         run_id=run_id,
         attempt=attempt,
         request_hash="x",
@@ -122,7 +122,7 @@ def write_run(
         smoke=smoke,
         headline="done",
     )
-    (folder.path / "run.json").write_text(record.model_dump_json())
+    (folder.path / "run.json").write_text(run.model_dump_json())
     return folder
 
 

@@ -1,3 +1,5 @@
+from collections.abc import Mapping
+
 import pytest
 
 from auharness import registry
@@ -6,7 +8,7 @@ from auharness.leaderboard.published import published_floors
 from auharness.leaderboard.reported import ReportedTable, read_reported
 
 
-def table(rows: dict[str, dict[str, object]], **more: object) -> ReportedTable:
+def table(rows: Mapping[str, Mapping[str, object]], **more: object) -> ReportedTable:
     listed = [{"method": name, **row} for name, row in rows.items()]
     fixed = {"table": "Table I", "citation": "A", "link": "https://a.example/1"}
     return ReportedTable.model_validate({**fixed, "rows": listed, **more})

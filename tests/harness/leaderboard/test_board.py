@@ -1,6 +1,8 @@
 import csv
+import fcntl
 import json
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from auharness.leaderboard.memory import Memory
 from auharness.leaderboard.rows import make_tables
 from auharness.results.schema import DataInfo
 from auharness.results.store import RunFolder
+from auharness.statistics import bootstrap_interval, swap_test
 
 MakeRun = Callable[..., RunFolder]
 SYNTHETIC = DataInfo(origin="synthetic", verified=None, size="tiny", manifests={"bp4d": "bb" * 32})
@@ -23,7 +26,7 @@ SYNTHETIC = DataInfo(origin="synthetic", verified=None, size="tiny", manifests={
 @pytest.fixture(autouse=True)
 def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     """Boards with 300 draws: what is tested here does not depend on their number."""
-    interval, test = memory_module.bootstrap_interval, memory_module.swap_test
+    interval, test = bootstrap_interval, swap_test
     monkeypatch.setattr(memory_module, "bootstrap_interval", lambda *a, **k: interval(*a, **k, draws=300))
     monkeypatch.setattr(memory_module, "swap_test", lambda *a, **k: test(*a, **k, draws=1000))
 
@@ -157,6 +160,21 @@ def test_changed_counts_are_not_answered_from_memory(tmp_path: Path, make_run: M
     before = rows_of(tmp_path)[0]["low"]
     make_run(tmp_path, hit=0.8)
     assert rows_of(tmp_path)[0]["low"] > before  # type: ignore[operator]  # numbers
+
+
+def test_a_page_waits_for_another_writer(tmp_path: Path, make_run: MakeRun) -> None:
+    make_run(tmp_path)
+    folder = tmp_path / "leaderboard"
+    folder.mkdir()
+    handle = os.open(folder, os.O_RDONLY)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    writer = threading.Thread(target=write_page, args=(tmp_path, "bp4d-3fold"))
+    writer.start()
+    writer.join(0.3)
+    waited = not (folder / "bp4d-3fold.md").exists()
+    os.close(handle)
+    writer.join()
+    assert (waited, (folder / "bp4d-3fold.md").exists()) == (True, True)
 
 
 def test_an_unreadable_record_is_named_and_stops_no_page(tmp_path: Path, make_run: MakeRun) -> None:

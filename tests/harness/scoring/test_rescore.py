@@ -84,13 +84,13 @@ def test_the_oracle_epoch_is_the_best_one_by_an_outside_truth(run_mini: Run, pro
     frame = pd.read_parquet(next(run.path.glob("units/*/predictions.parquet")))
     columns = list(protocol.columns)
     final = frame[frame["epoch"].isna()].set_index("sample_id")
-    means = {}
+    means: dict[object, float] = {}
     for epoch, rows in frame[frame["epoch"].notna()].groupby("epoch"):
         target = final.loc[rows["sample_id"], [f"{name}.target" for name in columns]].to_numpy(int)
         present = rows[columns].to_numpy() >= 0
         defined = (target.sum(axis=0) + present.sum(axis=0)) > 0
         values = f1_score(target, present, average=None, zero_division=0)
-        means[epoch] = np.mean(values[defined])
+        means[epoch] = float(np.mean(values[defined]))
     (unit,) = oracle_units(protocol, run)["epoch"]
     assert unit.metrics["f1"]["mean"] == pytest.approx(max(means.values()))
     assert means[unit.chosen_epoch] == max(means.values())
