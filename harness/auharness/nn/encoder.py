@@ -10,9 +10,6 @@ from auharness.nn.patch import PatchEmbed
 
 __all__ = ["Block", "Encoder", "Mlp", "tokens_per_row"]
 
-EMBEDDING_STD = 0.02
-"""Deviation of fresh position embeddings, as in ViT."""
-
 
 class Mlp(nn.Sequential):
     """Two linear layers with a GELU between, `[...,dim] -> [...,dim]` (ViT).
@@ -58,18 +55,22 @@ class Encoder(nn.Module):
         image_size: S in pixels.
         patch: side of a patch in pixels.
         dim: width of a token.
+        position_std: deviation of fresh position embeddings; ViT's default. A larger one tells places apart from the
+            first step, which short trainings on few images need.
 
     Raises:
         UsageError: if the patch does not divide the image.
     """
 
-    def __init__(self, blocks: Sequence[nn.Module], *, image_size: int, patch: int, dim: int) -> None:
+    def __init__(
+        self, blocks: Sequence[nn.Module], *, image_size: int, patch: int, dim: int, position_std: float = 0.02
+    ) -> None:
         super().__init__()
         self.dim = dim
         self.grid = tokens_per_row(image_size, patch)
         self.patches = PatchEmbed(patch, dim)
         self.cls = nn.Parameter(torch.zeros(1, 1, dim))
-        self.positions = nn.Parameter(torch.randn(1, self.grid**2 + 1, dim) * EMBEDDING_STD)
+        self.positions = nn.Parameter(torch.randn(1, self.grid**2 + 1, dim) * position_std)
         self.blocks = nn.ModuleList(blocks)
         self.norm = nn.LayerNorm(dim, eps=1e-6)
 

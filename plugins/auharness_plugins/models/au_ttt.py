@@ -166,11 +166,12 @@ class AUTTT(ModelPlugin):
             "init": "none",
             "patch": 8,
             "dim": 64,
-            "depth": 3,
+            "depth": 2,
             "heads": 2,
-            "preprocess": {"align": "similarity", "resize": 64, "crop": 56},
+            "position_std": 2.0,
+            "preprocess": {"align": "similarity", "resize": 60, "crop": 56},
             "augment": {"brightness": 0.2, "contrast": 0.2, "saturation": 0.2},
-            "recipe": {"epochs": 8, "batch_size": 32, "lr": 1e-3, "warmup": 0.1, "grad_clip": 1.0},
+            "recipe": {"epochs": 8, "batch_size": 16, "lr": 1e-3, "warmup": 0.1, "grad_clip": 1.0},
         },
         "literal": {"tied": True, "mse_reduction": "squared-norm", "focusing": "attached"},
         "baseline": {**_PLAIN, "mixer": "linear"},
@@ -189,6 +190,7 @@ class AUTTT(ModelPlugin):
     dim: int = Field(384, ge=1, description="embedding dimension")  # sec. III-A
     depth: int = Field(12, ge=1, description="number of blocks")  # sec. III-A
     heads: int = Field(6, ge=1, description="number of heads")  # sec. III-A
+    position_std: float = Field(0.02, ge=0, description="deviation of fresh position embeddings")  # ViT
     mlp_ratio: float = Field(4.0, gt=0, description="hidden width of the MLP / dim")  # ViT-S
     mixer: Literal["ttt", "attention", "linear"] = Field("ttt", description="token mixer of the main and RoI branch")
     mini_batch: Literal["row"] | int = Field("row", description="TTT tokens per step; row: the tokens of one row")
@@ -252,7 +254,7 @@ class AUTTT(ModelPlugin):
             )
             for _ in range(self.depth)
         ]
-        return Encoder(blocks, image_size=image_size, patch=self.patch, dim=self.dim)
+        return Encoder(blocks, image_size=image_size, patch=self.patch, dim=self.dim, position_std=self.position_std)
 
     def loss(self, output: Output, batch: Batch, task: Task) -> dict[str, Tensor]:
         target, heatmap = batch["target"], output.aux["heatmap"]

@@ -18,7 +18,7 @@ class PixelProbe(ModelPlugin):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {},
         "tiny": {
-            "preprocess": {"align": "similarity", "resize": 64, "crop": 56},
+            "preprocess": {"align": "similarity", "resize": 60, "crop": 56},
             "recipe": {"epochs": 8, "batch_size": 32},
         },
     }

@@ -47,11 +47,12 @@ class ViTS16(ModelPlugin):
             "init": "none",
             "patch": 8,
             "dim": 64,
-            "depth": 3,
+            "depth": 2,
             "heads": 2,
-            "preprocess": {"align": "similarity", "resize": 64, "crop": 56},
+            "position_std": 2.0,
+            "preprocess": {"align": "similarity", "resize": 60, "crop": 56},
             "augment": {"brightness": 0.2, "contrast": 0.2, "saturation": 0.2},
-            "recipe": {"epochs": 8, "batch_size": 32, "lr": 1e-3, "warmup": 0.1, "grad_clip": 1.0},
+            "recipe": {"epochs": 8, "batch_size": 16, "lr": 1e-3, "warmup": 0.1, "grad_clip": 1.0},
         },
     }
 
@@ -59,6 +60,7 @@ class ViTS16(ModelPlugin):
     dim: int = Field(384, ge=1, description="embedding dimension")
     depth: int = Field(12, ge=1, description="number of blocks")
     heads: int = Field(6, ge=1, description="number of heads")
+    position_std: float = Field(0.02, ge=0, description="deviation of fresh position embeddings")  # ViT
     mlp_ratio: float = Field(4.0, gt=0, description="hidden width of the MLP / dim")
 
     init: Literal["weights", "none"] = Field("weights", description="starting weights: --weights FILE, or none")
@@ -75,7 +77,7 @@ class ViTS16(ModelPlugin):
             Block(self.dim, mixer=Attention(self.dim, heads=self.heads), mlp_ratio=self.mlp_ratio)
             for _ in range(self.depth)
         ]
-        return Encoder(blocks, image_size=image_size, patch=self.patch, dim=self.dim)
+        return Encoder(blocks, image_size=image_size, patch=self.patch, dim=self.dim, position_std=self.position_std)
 
     def check_ready(self, *, origin: str, weights: bool) -> None:
         if origin == "licensed" and self.init == "weights" and not weights:

@@ -50,3 +50,10 @@ def test_a_patch_that_does_not_divide_the_crop_is_refused():
     assert [tokens_per_row(size, patch) for size, patch in ((224, 32), (224, 16), (224, 8), (56, 8))] == [7, 14, 28, 7]
     with pytest.raises(UsageError, match="crop of 100 px is no multiple of the patch of 16 px"):
         tokens_per_row(100, 16)
+
+
+def test_fresh_positions_have_the_asked_deviation():
+    torch.manual_seed(0)
+    for std in (0.02, 0.5):
+        encoder = Encoder([], image_size=64, patch=4, dim=16, position_std=std)
+        assert encoder.positions.std().item() == pytest.approx(std, rel=0.05)
