@@ -1,6 +1,7 @@
 """A small convolutional baseline: strided 3x3 convolutions and one linear layer on the map that is left.
 
-No paper; 0.5 M parameters at full width with 12 outputs. The map keeps its places (7 x 7), for AUs have one. Group normalisation, so a logit never depends on the batch.
+No paper; 0.5 M parameters at full width with 12 outputs. The map keeps its places (7 x 7), for AUs have one. Group
+normalisation, so a logit never depends on the batch.
 """
 
 from collections.abc import Mapping
