@@ -2,19 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
 from auharness.api import ProtocolPlugin
 from auharness.errors import InconclusiveError
 from auharness.metrics import (
-    Aggregate,
+    AGGREGATIONS,
     Aggregation,
     FoldCounts,
     Metric,
     aggregate,
-    all_aggregations,
     are_disjoint,
+    mean_defined,
     metric,
 )
 from auharness.results.schema import UnitRecord
@@ -23,13 +24,19 @@ from auharness.statistics.floors import floors
 
 __all__ = ["Score", "fold_counts", "score_units"]
 
+Seeds: TypeAlias = Sequence[Sequence[FoldCounts]]
+"""The folds of each seed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """One row: a model under a protocol, with all that must stand beside its number. Scores are in [0, 1]."""
+    """One row: a model under a protocol, with all that must stand beside its number.
+
+    Scores are in [0, 1]; with several seeds each is the mean over the seeds.
+    """
 
     headline: float
-    """Mean over the seeds of the protocol's headline metric under its aggregation."""
+    """The protocol's headline metric under its aggregation."""
     seed_sd: float | None
     """Standard deviation over seeds; None for one seed."""
     interval: Interval | None
@@ -86,22 +93,22 @@ def score_units(protocol: ProtocolPlugin, units: Sequence[UnitRecord], *, interv
     entry, how = metric(protocol.headline), protocol.aggregation
     folds = fold_counts(units)
     seeds = tuple(sorted({unit.seed for unit in units}))
-    values = [_headline(fold_counts([u for u in units if u.seed == seed]), entry, how) for seed in seeds]
-    whole = aggregate(folds, entry, _how(how))
+    by_seed = [fold_counts([unit for unit in units if unit.seed == seed]) for seed in seeds]
+    wholes = [aggregate(own, entry, _how(how)) for own in by_seed]
+    values = [whole.mean for whole in wholes]
     trivial = floors(folds, entry, how=_how(how), rates=_training_rates(units))
-    every = all_aggregations(folds, entry)
     return Score(
         headline=float(np.mean(values)),
         seed_sd=float(np.std(values, ddof=1)) if len(values) > 1 else None,
         interval=bootstrap_interval(folds, entry, how=_how(how)) if interval else None,
         columns=units[0].columns if entry.needs == "counts" else ("all",),
-        by_label=tuple(map(float, whole.by_label)),
-        n_defined=tuple(map(int, whole.n_defined)),
-        by_fold={fold.name: _headline([fold], entry, "pooled") for fold in folds},
-        others={name: _mean(value) for name, value in every.items() if name != how},
+        by_label=tuple(map(float, mean_defined(np.stack([whole.by_label for whole in wholes]), axis=0)[0])),
+        n_defined=tuple(map(int, np.max([whole.n_defined for whole in wholes], axis=0))),
+        by_fold=_by_fold(by_seed, entry),
+        others=_other_aggregations(by_seed, entry, how),
         floors={name: value.mean for name, value in trivial.items()},
         floors_by_label={name: tuple(map(float, value.by_label)) for name, value in trivial.items()},
-        metrics=_more_metrics(protocol, folds, how),
+        metrics=_more_metrics(protocol, by_seed, how),
         metric=entry.name,
         aggregation=how,
         n_frames=_distinct(units, folds, "n_frames"),
@@ -137,19 +144,28 @@ def _training_rates(units: Sequence[UnitRecord]) -> dict[str, np.ndarray]:
     return rates
 
 
-def _more_metrics(protocol: ProtocolPlugin, folds: list[FoldCounts], how: str) -> dict[str, float]:
+def _by_fold(by_seed: Seeds, entry: Metric) -> dict[str, float]:
+    names = [fold.name for fold in by_seed[0]]
+    return {
+        name: _seed_mean([[f for f in folds if f.name == name] for folds in by_seed], entry, "pooled") for name in names
+    }
+
+
+def _other_aggregations(by_seed: Seeds, entry: Metric, how: str) -> dict[str, float | None]:
+    disjoint = are_disjoint(by_seed[0])
+    names = [name for name in AGGREGATIONS if name != how]
+    return {name: _seed_mean(by_seed, entry, name) if name != "pooled" or disjoint else None for name in names}
+
+
+def _more_metrics(protocol: ProtocolPlugin, by_seed: Seeds, how: str) -> dict[str, float]:
     entries = [metric(name) for name in protocol.metrics if name != protocol.headline]
-    return {entry.name: _headline(folds, entry, how) for entry in entries if entry.needs != "scores"}
+    return {entry.name: _seed_mean(by_seed, entry, how) for entry in entries if entry.needs != "scores"}
 
 
-def _headline(folds: Sequence[FoldCounts], entry: Metric, how: str) -> float:
-    return aggregate(folds, entry, _how(how)).mean
+def _seed_mean(by_seed: Seeds, entry: Metric, how: str) -> float:
+    return float(np.mean([aggregate(folds, entry, _how(how)).mean for folds in by_seed]))
 
 
 def _how(name: str) -> Aggregation:
     """The protocol's text as the type that the metrics take; `aggregate` refuses an unknown one."""
     return name  # type: ignore[return-value]  # checked where it is used
-
-
-def _mean(value: Aggregate | None) -> float | None:
-    return None if value is None else value.mean
