@@ -21,7 +21,7 @@ from auharness.records import Task
 from auharness.training.checkpoint import load_state, save_state
 from auharness.training.optim import WeightAverage, build_optimiser, lr_factor, set_lr
 from auharness.training.predictor import ModulePredictor, as_output, call, is_out_of_memory
-from auharness.training.seed import derive_seed, seed_all
+from auharness.training.seed import derive_seed, rng_state, seed_all, set_rng_state
 from auharness.training.selection import RunningScore
 from auharness.training.source import CropSource
 
@@ -125,7 +125,7 @@ class Loop:
             "ema": self.ema.state() if self.ema else None,
             "swa": self.swa.state() if self.swa else None,
             "best": self.best,
-            "rng": torch.get_rng_state(),
+            "rng": rng_state(),
             "rng_cuda": torch.cuda.get_rng_state(self.fabric.device) if self.fabric.device.type == "cuda" else None,
         }
 
@@ -139,7 +139,7 @@ class Loop:
             if average is not None:
                 average.restore(kept, self.fabric.device)
         self.best = dict(state["best"])
-        torch.set_rng_state(state["rng"])
+        set_rng_state(state["rng"])
         if state["rng_cuda"] is not None:
             torch.cuda.set_rng_state(state["rng_cuda"], self.fabric.device)
 

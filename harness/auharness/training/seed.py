@@ -2,11 +2,12 @@
 
 import hashlib
 import random
+from typing import Any
 
 import numpy as np
 import torch
 
-__all__ = ["derive_seed", "generator", "seed_all"]
+__all__ = ["derive_seed", "generator", "rng_state", "seed_all", "set_rng_state"]
 
 
 def derive_seed(*parts: int | str) -> int:
@@ -32,3 +33,18 @@ def seed_all(*parts: int | str) -> None:
     torch.manual_seed(seed)
     np.random.seed(seed % 2**32)
     random.seed(seed)
+
+
+def rng_state() -> dict[str, Any]:
+    """Return the states of what `seed_all` seeds on the CPU, as a checkpoint can hold them."""
+    name, keys, *rest = np.random.get_state(legacy=True)
+    numpy = (name, torch.from_numpy(np.asarray(keys, np.int64)), *rest)
+    return {"torch": torch.get_rng_state(), "numpy": numpy, "python": random.getstate()}
+
+
+def set_rng_state(state: dict[str, Any]) -> None:
+    """Take back what `rng_state` returned."""
+    torch.set_rng_state(state["torch"])
+    name, keys, *rest = state["numpy"]
+    np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))
+    random.setstate(state["python"])
