@@ -91,11 +91,13 @@ class Store:
         return [*self.runs.glob("*/*/*/units/*/scratch"), *self.runs.glob("*/*/*/units/*/.*")]
 
 
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.nightly) for seed in range(1, 6))])
 def test_a_run_that_is_killed_again_and_again_ends_as_if_nothing_had_happened(
     run_mini: Callable[..., RunResult],
     on_write_point: Callable[[Callable[[str], None]], None],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    seed: int,
 ) -> None:
     def work_in(store: Store) -> Callable[[], object]:
         monkeypatch.setenv("AUHARNESS_CACHE", str(store.cache))
@@ -118,7 +120,7 @@ def test_a_run_that_is_killed_again_and_again_ends_as_if_nothing_had_happened(
     assert {"run.json", "unit.json", "predictions.parquet", "weights.safetensors", "checkpoint.safetensors"} < files
     assert {"crops", "bp4d-3fold.md", "log.txt", "metrics.json", "plan.json", "env.json"} < files
 
-    chance = random.Random(0)
+    chance = random.Random(seed)
     plan = _plan(list(points), chance)
     kills, stores = 0, 0
     store: Store | None = None

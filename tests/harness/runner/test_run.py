@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from auharness.records import Task
 from auharness.results import atomic
 from auharness.results.store import RunFolder
 from auharness.results.verify import verify_runs
-from auharness.runner import RunResult
+from auharness.runner import Progress, RunResult
 from auharness_plugins.models.small_cnn import SmallCNN
 
 Run = Callable[..., RunResult]
@@ -115,6 +115,26 @@ def test_a_finished_run_answers_quickly_and_without_torch(run_mini: Run, bp4d_mi
     }
     assert not torch_imported
     assert cpu_s < 2
+
+
+def test_the_progress_hears_of_every_stage(run_mini: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[Any, ...]] = []
+
+    class Listener(Progress):
+        def crops(self, dataset: str, done: int, total: int) -> None:
+            told.append(("crops", dataset, done, total))
+
+        def units(self, units: Sequence[Any], *, kept: int) -> None:
+            told.append(("units", len(units), kept))
+
+        def events(self, events: Iterable[Mapping[str, Any]]) -> None:
+            told.extend((event["event"], event["fold"]) for event in events)
+
+    monkeypatch.setenv("AUHARNESS_CACHE", str(tmp_path / "cache"))
+    run_mini(folds=["P1", "P2"], progress=Listener())
+    one = [("started", "P1"), ("epoch", "P1"), ("epoch", "P1"), ("unit_finished", "P1")]
+    assert told[:7] == [*(("crops", "bp4d", done, 6) for done in range(1, 7)), ("units", 2, 0)]
+    assert told[7:] == [*one, *((event, "P2") for event, _ in one)]
 
 
 def test_a_fold_alone_equals_the_same_fold_of_the_whole_run(run_mini: Run, tmp_path: Path) -> None:
