@@ -17,7 +17,7 @@ from auharness.results.verify import verify_runs
 from auharness.runner import RunResult
 
 PATIENCE_S = 240
-SETTINGS: dict[str, Any] = {"widths": [8], "recipe": {"epochs": 16, "batch_size": 4}}
+SETTINGS: dict[str, Any] = {"widths": [8], "recipe": {"epochs": 16, "batch_size": 8}}
 
 
 class Command:
@@ -28,7 +28,7 @@ class Command:
         self.words = [sys.executable, "-m", "auharness", "run", "--model", "small-cnn", "--protocol", "bp4d-3fold"]
         self.words += ["--preset", "tiny", "--data-root", f"bp4d={root}", "--runs", str(runs), "--jobs", "1"]
         self.words += ["--device", "cpu", "--quiet", "--set", "widths=[8]"]
-        self.words += ["--set", "recipe.epochs=16", "--set", "recipe.batch_size=4"]
+        self.words += ["--set", "recipe.epochs=16", "--set", "recipe.batch_size=8"]
         self.process: subprocess.Popen[str] | None = None
 
     def events(self) -> list[dict[str, Any]]:
@@ -84,26 +84,15 @@ def test_the_killed_command_keeps_finished_units_and_ends_with_the_same_board(
     assert result.page.read_bytes() == calm.page.read_bytes()
 
 
-@pytest.mark.parametrize(
-    ("number", "code", "line"),
-    [
-        (signal.SIGINT, 130, "auharness: interrupted\n"),
-        (
-            signal.SIGTERM,
-            75,
-            "auharness: error: asked to end by SIGTERM; run the same command again to go on\n",
-        ),
-    ],
-    ids=["interrupt", "preemption"],
-)
-def test_a_stopped_command_says_so_in_one_line_and_goes_on_when_repeated(
-    stopped: Command, run_mini: Callable[..., RunResult], number: signal.Signals, code: int, line: str
+def test_an_interrupted_and_a_preempted_command_say_so_in_one_line_and_go_on_when_repeated(
+    stopped: Command, run_mini: Callable[..., RunResult]
 ) -> None:
-    assert stopped.stop(number, after="unit_finished") == (code, line)
+    assert stopped.stop(signal.SIGINT, after="epoch") == (130, "auharness: interrupted\n")
+    preempted = "auharness: error: asked to end by SIGTERM; run the same command again to go on\n"
+    assert stopped.stop(signal.SIGTERM, after="unit_finished") == (75, preempted)
     (run,) = iter_runs(stopped.runs)
-    folders = [run.unit_folder(ref.unit_id) for ref in run.record.units]
-    assert not [folder for folder in folders if (folder / "failed.txt").exists()]
+    assert not list(run.path.glob("units/*/failed.txt"))
     finished = stopped.finished()
     result = run_mini(settings=SETTINGS)
-    assert (result.kept, result.done) == (len(finished), 3 - len(finished))
+    assert (result.kept, result.done) == (len(finished), 3 - len(finished)) and finished
     assert {mark: stopped.finished()[mark] for mark in finished} == finished

@@ -38,8 +38,12 @@ def seed_all(*parts: int | str) -> None:
 def rng_state() -> dict[str, Any]:
     """Return the states of what `seed_all` seeds on the CPU, as a checkpoint can hold them."""
     name, keys, *rest = np.random.get_state(legacy=True)
-    numpy = (name, torch.from_numpy(np.asarray(keys, np.int64)), *rest)
-    return {"torch": torch.get_rng_state(), "numpy": numpy, "python": random.getstate()}
+    version, words, gauss = random.getstate()
+    return {
+        "torch": torch.get_rng_state(),
+        "numpy": (name, torch.from_numpy(np.asarray(keys, np.int64)), *rest),
+        "python": (version, torch.tensor(words), gauss),
+    }
 
 
 def set_rng_state(state: dict[str, Any]) -> None:
@@ -47,4 +51,5 @@ def set_rng_state(state: dict[str, Any]) -> None:
     torch.set_rng_state(state["torch"])
     name, keys, *rest = state["numpy"]
     np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))
-    random.setstate(state["python"])
+    version, words, gauss = state["python"]
+    random.setstate((version, tuple(words.tolist()), gauss))
