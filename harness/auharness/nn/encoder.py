@@ -55,6 +55,7 @@ class Encoder(nn.Module):
         image_size: S in pixels.
         patch: side of a patch in pixels.
         dim: width of a token.
+        stem: `[B,3,S,S] -> [B,J,dim]`; default a linear projection of the patches.
         position_std: deviation of fresh position embeddings; ViT's default. A larger one tells places apart from the
             first step, which short trainings on few images need.
 
@@ -63,12 +64,19 @@ class Encoder(nn.Module):
     """
 
     def __init__(
-        self, blocks: Sequence[nn.Module], *, image_size: int, patch: int, dim: int, position_std: float = 0.02
+        self,
+        blocks: Sequence[nn.Module],
+        *,
+        image_size: int,
+        patch: int,
+        dim: int,
+        stem: nn.Module | None = None,
+        position_std: float = 0.02,
     ) -> None:
         super().__init__()
         self.dim = dim
         self.grid = tokens_per_row(image_size, patch)
-        self.patches = PatchEmbed(patch, dim)
+        self.patches = PatchEmbed(patch, dim) if stem is None else stem
         self.cls = nn.Parameter(torch.zeros(1, 1, dim))
         self.positions = nn.Parameter(torch.randn(1, self.grid**2 + 1, dim) * position_std)
         self.blocks = nn.ModuleList(blocks)

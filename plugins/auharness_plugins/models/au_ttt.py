@@ -62,6 +62,7 @@ from auharness.nn.au_heatmap import Table, au_centres, au_heatmaps, signed_heatm
 from auharness.nn.encoder import Encoder, Mlp, tokens_per_row
 from auharness.nn.mixers import MIXERS, BiTTT, TTTLinear
 from auharness.nn.msp import MSP
+from auharness.nn.patch import Stem, make_stem
 from auharness.nn.roi import RoiPool, RoiScatter, roi_pool, roi_scatter
 from auharness.records import Task
 
@@ -164,14 +165,15 @@ class AUTTT(ModelPlugin):
         "paper": {},
         "tiny": {
             "init": "none",
-            "patch": 8,
+            "stem": "convolution",
             "dim": 64,
             "depth": 2,
             "heads": 2,
-            "position_std": 2.0,
-            "preprocess": {"align": "similarity", "resize": 60, "crop": 56},
+            "position_std": 0.5,
+            "alpha": 10.0,
+            "preprocess": {"resize": 68, "crop": 64},
             "augment": {"brightness": 0.2, "contrast": 0.2, "saturation": 0.2},
-            "recipe": {"epochs": 8, "batch_size": 16, "lr": 1e-3, "warmup": 0.1, "grad_clip": 1.0},
+            "recipe": {"epochs": 9, "batch_size": 16, "lr": 2e-3, "warmup": 0.1, "grad_clip": 1.0},
         },
         "literal": {"tied": True, "mse_reduction": "squared-norm", "focusing": "attached"},
         "baseline": {**_PLAIN, "mixer": "linear"},
@@ -187,6 +189,7 @@ class AUTTT(ModelPlugin):
     }  # sec. III-A
 
     patch: int = Field(16, ge=1, description="side of a patch in pixels")  # sec. III-A
+    stem: Stem = Field("linear", description="how patches become tokens; convolution learns from few images")
     dim: int = Field(384, ge=1, description="embedding dimension")  # sec. III-A
     depth: int = Field(12, ge=1, description="number of blocks")  # sec. III-A
     heads: int = Field(6, ge=1, description="number of heads")  # sec. III-A
@@ -254,7 +257,14 @@ class AUTTT(ModelPlugin):
             )
             for _ in range(self.depth)
         ]
-        return Encoder(blocks, image_size=image_size, patch=self.patch, dim=self.dim, position_std=self.position_std)
+        return Encoder(
+            blocks,
+            image_size=image_size,
+            patch=self.patch,
+            dim=self.dim,
+            stem=make_stem(self.stem, self.patch, self.dim),
+            position_std=self.position_std,
+        )
 
     def loss(self, output: Output, batch: Batch, task: Task) -> dict[str, Tensor]:
         target, heatmap = batch["target"], output.aux["heatmap"]

@@ -50,7 +50,7 @@ class Constant(ModelPlugin):
     name = "constant"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {},
-        "tiny": {"preprocess": {"align": "similarity", "resize": 60, "crop": 56}},
+        "tiny": {"preprocess": {"resize": 68, "crop": 64}},
         "zero": {"value": "zero"},
         "one": {"value": "one"},
         "prior": {"value": "prior"},

@@ -18,8 +18,9 @@ class PixelProbe(ModelPlugin):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {},
         "tiny": {
-            "preprocess": {"align": "similarity", "resize": 60, "crop": 56},
-            "recipe": {"epochs": 8, "batch_size": 32},
+            "side": 64,
+            "preprocess": {"resize": 68, "crop": 64},
+            "recipe": {"lr": 1e-2, "epochs": 15, "batch_size": 32},
         },
     }
 

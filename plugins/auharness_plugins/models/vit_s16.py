@@ -20,6 +20,7 @@ from auharness.errors import DataError
 from auharness.hookspecs import hookimpl
 from auharness.nn.encoder import Block, Encoder
 from auharness.nn.mixers import Attention
+from auharness.nn.patch import Stem, make_stem
 from auharness.records import Task
 
 
@@ -45,18 +46,19 @@ class ViTS16(ModelPlugin):
         "paper": {},
         "tiny": {
             "init": "none",
-            "patch": 8,
+            "stem": "convolution",
             "dim": 64,
             "depth": 2,
             "heads": 2,
-            "position_std": 2.0,
-            "preprocess": {"align": "similarity", "resize": 60, "crop": 56},
+            "position_std": 0.5,
+            "preprocess": {"resize": 68, "crop": 64},
             "augment": {"brightness": 0.2, "contrast": 0.2, "saturation": 0.2},
-            "recipe": {"epochs": 8, "batch_size": 16, "lr": 1e-3, "warmup": 0.1, "grad_clip": 1.0},
+            "recipe": {"epochs": 9, "batch_size": 16, "lr": 2e-3, "warmup": 0.1, "grad_clip": 1.0},
         },
     }
 
     patch: int = Field(16, ge=1, description="side of a patch in pixels")
+    stem: Stem = Field("linear", description="how patches become tokens; convolution learns from few images")
     dim: int = Field(384, ge=1, description="embedding dimension")
     depth: int = Field(12, ge=1, description="number of blocks")
     heads: int = Field(6, ge=1, description="number of heads")
@@ -77,7 +79,14 @@ class ViTS16(ModelPlugin):
             Block(self.dim, mixer=Attention(self.dim, heads=self.heads), mlp_ratio=self.mlp_ratio)
             for _ in range(self.depth)
         ]
-        return Encoder(blocks, image_size=image_size, patch=self.patch, dim=self.dim, position_std=self.position_std)
+        return Encoder(
+            blocks,
+            image_size=image_size,
+            patch=self.patch,
+            dim=self.dim,
+            stem=make_stem(self.stem, self.patch, self.dim),
+            position_std=self.position_std,
+        )
 
     def check_ready(self, *, origin: str, weights: bool) -> None:
         if origin == "licensed" and self.init == "weights" and not weights:
