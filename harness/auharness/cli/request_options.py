@@ -44,7 +44,7 @@ def add_request_options(parser: argparse.ArgumentParser) -> None:
     how = parser.add_argument_group("how")
     how.add_argument("--runs", type=Path, metavar="DIR", help="where runs are kept; default runs")
     how.add_argument("--device", metavar="NAME", help="auto (default), cpu, cuda or cuda:N")
-    how.add_argument("--jobs", type=int, metavar="N", help="units at once; default one per core, one on a GPU")
+    how.add_argument("--jobs", type=int, metavar="N", help="units at once; default one more than cores, one on a GPU")
     how.add_argument("--limit", type=int, metavar="N", help="rows per part of a fold: a smoke run, marked so")
     how.add_argument("--max-steps", type=int, metavar="N", help="training steps per unit: a smoke run, marked so")
 

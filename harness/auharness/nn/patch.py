@@ -32,12 +32,12 @@ class PatchEmbed(nn.Module):
 class ConvStem(nn.Module):
     """3x3 convolutions of stride 2 down to one cell per patch, `[B,C,H,W] -> [B,J,dim]` (arXiv:2106.14881).
 
-    Learns from few images where a linear projection needs many. Widths double up to `dim`; group normalisation, so a
-    token never depends on the batch.
+    Learns from few images where a linear projection needs many. Widths are dim/4, dim/2 and then dim; group
+    normalisation, so a token never depends on the batch.
 
     Args:
         patch: side of a patch in pixels, a power of 2.
-        dim: width of a token, a multiple of the patch's half.
+        dim: width of a token, a multiple of 4.
         channels: C.
 
     Raises:
@@ -46,12 +46,12 @@ class ConvStem(nn.Module):
 
     def __init__(self, patch: int, dim: int, *, channels: int = 3) -> None:
         steps = patch.bit_length() - 1
-        if patch < 2 or patch != 2**steps or dim % 2 ** (steps - 1):
+        if patch < 2 or patch != 2**steps or dim % 4:
             raise UsageError(
-                f"the convolution stem needs a patch that is a power of 2 and a dim that halves {steps - 1} times, "
-                f"got patch {patch} and dim {dim}; set stem=linear or change them"
+                f"the convolution stem needs a patch that is a power of 2 and a dim that is a multiple of 4, got patch "
+                f"{patch} and dim {dim}; set stem=linear or change them"
             )
-        widths = (channels, *(dim // 2 ** (steps - 1 - step) for step in range(steps)))
+        widths = (channels, *(dim // 4, dim // 2, *[dim] * steps)[: steps - 1], dim)
         layers: list[nn.Module] = []
         for before, after in pairwise(widths):
             groups = max(1, after // 8)

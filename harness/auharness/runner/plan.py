@@ -48,12 +48,12 @@ class Plan:
 
     @property
     def jobs(self) -> int:
-        """Processes at once: as asked, else one per core on a CPU and one on a GPU."""
+        """Processes at once: as asked, else one on a GPU; on a CPU one more than cores, so that few sit idle at the end."""
         request = self.inputs.request
         if request.jobs is not None:
             return request.jobs
         on_gpu = request.device.startswith("cuda") or (request.device == "auto" and torch.cuda.is_available())
-        return 1 if on_gpu else min(len(self.units), _cores())
+        return 1 if on_gpu else min(len(self.units), _cores() + 1)
 
     @property
     def preset(self) -> str:

@@ -41,7 +41,7 @@ class Request:
     runs: Path = Path("runs")
     device: str = "auto"
     jobs: int | None = None
-    """Processes at once; default: one per core on a CPU, one on a GPU."""
+    """Processes at once; default: one more than cores on a CPU, one on a GPU."""
     fresh: bool = False
     limit: int | None = None
     """Rows per part of each fold; makes a smoke run."""

@@ -169,7 +169,7 @@ class AUTTT(ModelPlugin):
             "dim": 64,
             "depth": 2,
             "heads": 2,
-            "position_std": 0.5,
+            "position_std": 2.0,
             "alpha": 10.0,
             "preprocess": {"resize": 68, "crop": 64},
             "augment": {"brightness": 0.2, "contrast": 0.2, "saturation": 0.2},

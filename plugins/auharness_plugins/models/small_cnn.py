@@ -28,7 +28,7 @@ class SmallCNN(ModelPlugin):
         "paper": {},
         "tiny": {
             "widths": (16, 32, 64),
-            "preprocess": {"resize": 68, "crop": 64},
+            "preprocess": {"resize": 60, "crop": 56},
             "augment": {"brightness": 0.2, "contrast": 0.2, "saturation": 0.2},
             "recipe": {"epochs": 8, "batch_size": 16, "lr": 2e-3},
         },

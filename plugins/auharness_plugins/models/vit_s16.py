@@ -50,7 +50,7 @@ class ViTS16(ModelPlugin):
             "dim": 64,
             "depth": 2,
             "heads": 2,
-            "position_std": 0.5,
+            "position_std": 2.0,
             "preprocess": {"resize": 68, "crop": 64},
             "augment": {"brightness": 0.2, "contrast": 0.2, "saturation": 0.2},
             "recipe": {"epochs": 9, "batch_size": 16, "lr": 2e-3, "warmup": 0.1, "grad_clip": 1.0},

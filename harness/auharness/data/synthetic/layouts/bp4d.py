@@ -43,7 +43,7 @@ SIZES: Mapping[str, Size] = {
 _STAGE = Stage(
     dataset="bp4d",
     fps=25.0,
-    pose_spread=(7.0, 4.5, 3.5),
+    pose_spread=(10.0, 7.0, 6.0),
     distractors=((5, 0.06), (9, 0.05), (20, 0.05), (25, 0.30), (26, 0.08)),
 )
 _JPEG_QUALITY = 92

@@ -43,7 +43,7 @@ _FPS = 20
 _STAGE = Stage(
     dataset="disfa",
     fps=float(_FPS),
-    pose_spread=(5.0, 3.5, 2.5),
+    pose_spread=(6.0, 5.0, 4.0),
     distractors=((7, 0.10), (10, 0.06), (14, 0.10), (23, 0.04)),
 )
 _CAMERAS = {"Left": -6.0, "Right": 9.0}  # degrees by which each camera sees the face turned
