@@ -24,6 +24,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 
+from auharness.data.cache_root import crop_folder
 from auharness.data.crop_writer import finished_crops, write_crops
 from auharness.data.crops import BadFrame, Crops, CropSettings, SequenceReport
 from auharness.data.decode import DECODERS
@@ -33,7 +34,7 @@ from auharness.errors import DataError
 from auharness.records import FrameRecord
 from auharness.results.atomic import digest, write_point
 
-__all__ = ["BadFrame", "CropCache", "CropSettings", "Crops", "SequenceReport", "cache_key"]
+__all__ = ["BadFrame", "CropCache", "CropSettings", "Crops", "SequenceReport", "cache_folder", "cache_key"]
 
 # raised by any change that makes other crops from the same files and settings
 _RECIPE = 1
@@ -47,13 +48,28 @@ def cache_key(settings: CropSettings, source_digest: str) -> str:
 
     Args:
         settings: how crops are made.
-        source_digest: digest of the dataset's manifest.
+        source_digest: digest of what the crops are made from.
 
     Raises:
         DataError: if the landmark source needs a folder or a package that is missing.
     """
     parts = {"method": settings.method, "size": settings.size, "landmarks": source_version(settings.landmarks)}
     return digest({**parts, "decoders": DECODERS, "recipe": _RECIPE, "source": source_digest}, 16)
+
+
+def cache_folder(dataset: str, root: Path, settings: CropSettings, *, manifest: str) -> Path:
+    """Return where the crops of a dataset's root lie; copies of the same data at other places keep crops of their own.
+
+    Args:
+        dataset: name of the dataset.
+        root: its root, whose files the crops watch for changes.
+        settings: how crops are made.
+        manifest: the dataset's manifest.
+
+    Raises:
+        DataError: if the landmark source needs a folder or a package that is missing.
+    """
+    return crop_folder(dataset, cache_key(settings, digest([manifest, str(root.resolve())])))
 
 
 class CropCache:

@@ -7,8 +7,7 @@ from typing import Any
 import torch
 
 from auharness.api import ModelPlugin
-from auharness.data.cache import CropCache, cache_key
-from auharness.data.cache_root import cache_root
+from auharness.data.cache import CropCache, cache_folder
 from auharness.data.prepare import by_sequence, estimate
 from auharness.records import FrameRecord, Task
 from auharness.results.store import attempts
@@ -58,7 +57,7 @@ def _crops(plan: Plan) -> tuple[int, float, int]:
     for name, dataset in plan.inputs.datasets.items():
         rows = plan.index.rows([key for key in ids if key[0] == name], key=plan.inputs.protocol.key)
         records = [record for record in plan.index.records(rows) if isinstance(record, FrameRecord)]
-        cache = CropCache(cache_root() / "crops" / name / cache_key(settings, plan.index.manifests[name]))
+        cache = CropCache(cache_folder(name, dataset.root, settings, manifest=plan.index.manifests[name]))
         for sequence, members in by_sequence(records).items():
             if cache.cached_report(dataset.root, sequence, members) is None:
                 cost = estimate(members, settings)

@@ -48,7 +48,7 @@ class Plan:
 
     @property
     def jobs(self) -> int:
-        """Processes at once: as asked, else one on a GPU; on a CPU one more than cores, so that few sit idle at the end."""
+        """Processes at once: as asked, else one on a GPU; one more than cores on a CPU, so few sit idle at the end."""
         request = self.inputs.request
         if request.jobs is not None:
             return request.jobs

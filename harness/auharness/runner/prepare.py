@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 
 from auharness import __version__
-from auharness.data.cache import CropCache, cache_key
-from auharness.data.cache_root import cache_root
+from auharness.data.cache import CropCache, cache_folder
 from auharness.data.prepare import PrepareReport, by_sequence, prepare
 from auharness.records import FrameRecord
 from auharness.results.atomic import file_digest, write_json
@@ -50,7 +49,7 @@ def prepare_crops(plan: Plan, progress: Progress) -> Crops:
         rows = plan.index.rows(keys, key=plan.inputs.protocol.key)
         records = [record for record in plan.index.records(rows) if isinstance(record, FrameRecord)]
         sequences = by_sequence(records)
-        folder = cache_root() / "crops" / name / cache_key(settings, plan.index.manifests[name])
+        folder = cache_folder(name, dataset.root, settings, manifest=plan.index.manifests[name])
         folders[name] = folder
         done = _Counter(partial(progress.crops, name), len(sequences))
         reports[name] = prepare(CropCache(folder), dataset.root, sequences, settings, jobs=plan.jobs, progress=done)

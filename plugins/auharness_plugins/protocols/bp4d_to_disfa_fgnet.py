@@ -28,7 +28,6 @@ class BP4DToDISFAFGNet(ProtocolPlugin):
     test_on: ClassVar[tuple[str, ...]] = ("disfa",)
     score_labels: ClassVar[tuple[int, ...]] = (1, 2, 4, 6, 12)
     metrics: ClassVar[tuple[str, ...]] = ("f1", "accuracy", "auroc", "average-precision")
-    reported: ClassVar[str] = "bp4d_to_disfa_fgnet.reported.json"
 
     def folds(self, index: IndexView) -> Sequence[Fold]:
         source = part_keys(index, "bp4d", parts=PARTS, names=("bp4d-P2", "bp4d-P3"))

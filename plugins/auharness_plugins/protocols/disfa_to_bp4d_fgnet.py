@@ -28,7 +28,6 @@ class DISFAToBP4DFGNet(ProtocolPlugin):
     test_on: ClassVar[tuple[str, ...]] = ("bp4d",)
     score_labels: ClassVar[tuple[int, ...]] = (1, 2, 4, 6, 12)
     metrics: ClassVar[tuple[str, ...]] = ("f1", "accuracy", "auroc", "average-precision")
-    reported: ClassVar[str] = "disfa_to_bp4d_fgnet.reported.json"
 
     def folds(self, index: IndexView) -> Sequence[Fold]:
         source = part_keys(index, "disfa", parts=PARTS, names=("disfa-P2", "disfa-P3"))

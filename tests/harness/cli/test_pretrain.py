@@ -43,13 +43,13 @@ def test_the_weights_of_a_pre_trained_au_ttt_start_a_run(folder, tmp_path, capsy
     captured = capsys.readouterr()
     assert json.loads(captured.out) == {"weights": str(out)}
     assert "epoch: epoch=1 epochs=1 loss=" in captured.err
-    task = Task(("AU1", "AU12"), "frame-multilabel", "bp4d", (1, 1), (2, 2), image_size=56)
+    task = Task(("AU1", "AU12"), "frame-multilabel", "bp4d", (1, 1), (2, 2), image_size=64)
     plugin = resolve(AUTTT, presets=["tiny"], layers=[("--set", {"dim": 16, "depth": 1})]).plugin
     module = plugin.build(task)
     weights = load_file(out)
     missing = plugin.load_weights(module, weights)
     assert all(".roi." in name or "head" in name or name == "alpha" for name in missing)
-    assert torch.equal(module.encoder.patches.projection.weight, weights["encoder.patches.projection.weight"])
+    assert torch.equal(module.encoder.patches.layers[0].weight, weights["encoder.patches.layers.0.weight"])
 
 
 @pytest.mark.parametrize(
