@@ -146,3 +146,13 @@ def _connect_here(self: socket.socket, address: Any) -> None:
     if self.family != socket.AF_UNIX:  # processes of one machine talk over these
         raise RuntimeError(f"a test wants the network: {address}")
     _connect(self, address)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what the simulations measured, also when they pass."""
+    reports = [report for kind in ("passed", "failed") for report in terminalreporter.getreports(kind)]
+    measured = [value for report in reports for name, value in report.user_properties if name == "measured"]
+    if measured:
+        terminalreporter.section("measured by simulation")
+        for line in measured:
+            terminalreporter.write_line(str(line))

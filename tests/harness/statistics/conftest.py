@@ -1,4 +1,4 @@
-"""The published counts as fold counts of a predictor that never says present, and a place for measured values."""
+"""The published counts as fold counts of a predictor that never says present."""
 
 import csv
 from collections.abc import Callable
@@ -31,13 +31,3 @@ def _folds(dataset: str) -> list[FoldCounts]:
 def published() -> Callable[[str], list[FoldCounts]]:
     """From `bp4d` or `disfa` to folds P1, P2, P3 with counts (0, 0, positives, negatives) per subject."""
     return _folds
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print what the simulations measured, also when they pass."""
-    reports = [report for kind in ("passed", "failed") for report in terminalreporter.getreports(kind)]
-    measured = [value for report in reports for name, value in report.user_properties if name == "measured"]
-    if measured:
-        terminalreporter.section("measured by simulation")
-        for line in measured:
-            terminalreporter.write_line(str(line))
