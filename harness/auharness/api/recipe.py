@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from auharness.api.base import Settings
 
@@ -26,6 +26,12 @@ class Preprocess(Settings):
     mean: tuple[float, float, float] = Field(IMAGENET_MEAN, description="channel means of the [0, 1] image")
     std: tuple[float, float, float] = Field(IMAGENET_STD, description="channel deviations of the [0, 1] image")
     on_bad_frame: Literal["fail", "drop"] = Field("fail", description="undecodable media: stop, or drop and count")
+
+    @model_validator(mode="after")
+    def _crop_fits(self) -> "Preprocess":
+        if self.crop > self.resize:
+            raise ValueError(f"crop is {self.crop}, expected at most resize, which is {self.resize}")
+        return self
 
 
 class Augment(Settings):

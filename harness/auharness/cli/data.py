@@ -57,6 +57,9 @@ def add_parser(subparsers: Subparsers) -> None:
     _dataset_options(ahead)
     ahead.add_argument("--model", metavar="NAME", help="use the alignment and crop size of this model")
     ahead.add_argument("--preset", default="", metavar="A,B", help="presets of the model; as in `run`")
+    ahead.add_argument(
+        "--landmarks", metavar="SOURCE", help="vendor, npz:FOLDER, mediapipe, haar; as the run's setting"
+    )
     ahead.add_argument("--on-bad-frame", choices=("fail", "drop"), help="undecodable media: stop, or leave out")
     ahead.add_argument("--jobs", type=int, default=1, metavar="N", help="processes; default 1")
     ahead.add_argument("--dry-run", action="store_true", help="print time and disk space only")
@@ -237,7 +240,7 @@ def _crop_settings(args: argparse.Namespace, *, synthetic: bool) -> Any:
     return CropSettings(
         method=preprocess.align,
         size=preprocess.resize,
-        landmarks=preprocess.landmarks,
+        landmarks=args.landmarks or preprocess.landmarks,
         on_bad_frame=args.on_bad_frame or preprocess.on_bad_frame,
     )
 

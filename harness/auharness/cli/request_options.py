@@ -70,6 +70,7 @@ def request_from(args: argparse.Namespace) -> Request:
         UsageError: if a value is wrong.
     """
     check_names(args)
+    from auharness.data.roots import parse_flags
     from auharness.runner.request import make_request
     from auharness.settings import parse_set
 
@@ -83,7 +84,7 @@ def request_from(args: argparse.Namespace) -> Request:
         "seeds": _seeds(args),
         "folds": _split(args.folds),
         "settings": settings or None,
-        "data_roots": dict(_pair(text) for text in args.data_root) or None,
+        "data_roots": parse_flags(args.data_root) or None,
         "data_size": args.data_size,
         "data_seed": args.data_seed,
         "runs": args.runs,
@@ -107,10 +108,3 @@ def _seeds(args: argparse.Namespace) -> tuple[int, ...] | None:
     if args.seeds is not None and args.seeds < 1:
         raise UsageError(f"--seeds {args.seeds}: expected at least 1")
     return (args.seed,) if args.seed is not None else None if args.seeds is None else tuple(range(args.seeds))
-
-
-def _pair(text: str) -> tuple[str, str]:
-    name, equals, path = text.partition("=")
-    if not equals or not name or not path:
-        raise UsageError(f"--data-root {text}: expected NAME=PATH, e.g. --data-root bp4d=/data/BP4D")
-    return name, path

@@ -57,6 +57,8 @@ def _ablation(args: argparse.Namespace, request: Request) -> list[RunResult]:
     variants = registry.load("model", request.model).variants
     if not variants:
         raise UsageError(f"--ablation: model '{request.model}' names no variants")
+    if request.weights is not None:
+        raise UsageError("--ablation: every variant starts from scratch; leave --weights out")
     results = []
     for variant in variants:
         say(args, f"variant {variant}")

@@ -60,13 +60,18 @@ class Entry:
             return "smoke run"
         if len(self.folds) < self.run.folds_total:
             return f"{len(self.folds)} of {self.run.folds_total} folds"
+        left_out = sum(unit.n_dropped.get("without prediction", 0) for unit in self.units)
+        if left_out:
+            return f"{left_out} test frames left out"
         if any("test-oracle" in (unit.selection, unit.threshold) for unit in self.units):
             return "test-oracle"
         return ""
 
 
 def read_entry(run: RunFolder, record: RunRecord | None = None) -> Entry | None:
-    """Return a complete run, or None while units are missing.
+    """Return the seeds of a run that have every planned fold, or None while there is no such seed.
+
+    So a run that is being extended, or whose extension failed, keeps the row it had.
 
     Args:
         run: the folder.
@@ -76,16 +81,18 @@ def read_entry(run: RunFolder, record: RunRecord | None = None) -> Entry | None:
         IntegrityError: if a record is unreadable.
     """
     record = record or run.record
-    paths = [run.unit_folder(ref.unit_id) / UNIT for ref in record.units]
-    if not paths or not all(path.is_file() for path in paths):
+    finished = [ref for ref in record.units if run.is_finished(ref.unit_id)]
+    folds = {ref.fold for ref in record.units}
+    own = {seed: {ref.fold for ref in finished if ref.seed == seed} for seed in sorted({ref.seed for ref in finished})}
+    seeds = [seed for seed, has in own.items() if has == folds]
+    if not seeds and len(finished) == len(record.units):
+        # folds were added to some seeds only: one seed alone answers one question
+        seeds = list(own)[:1]
+    if not seeds:
         return None
-    units = [run.unit(ref.unit_id) for ref in record.units]
-    folds = {unit.fold for unit in units}
-    own = {seed: {unit.fold for unit in units if unit.seed == seed} for seed in sorted({u.seed for u in units})}
-    # folds were added to some seeds only: the others are left out, so that all seeds answer the same question
-    seeds = [seed for seed, has in own.items() if has == folds] or list(own)[:1]
-    kept = tuple(unit for unit in units if unit.seed in seeds)
-    return Entry(run.path.name, record, kept, max(path.stat().st_mtime for path in paths))
+    kept = [ref for ref in finished if ref.seed in seeds]
+    written = max((run.unit_folder(ref.unit_id) / UNIT).stat().st_mtime for ref in kept)
+    return Entry(run.path.name, record, tuple(run.unit(ref.unit_id) for ref in kept), written)
 
 
 def read_entries(root: Path, *, protocol: str | None = None) -> tuple[list[Entry], list[str]]:

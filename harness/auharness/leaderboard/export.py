@@ -11,7 +11,7 @@ from auharness.leaderboard.escape import csv_cell, json_text
 from auharness.leaderboard.page import Page
 from auharness.leaderboard.reported import MEAN, ReportedTable
 from auharness.leaderboard.rows import BoardRow, BoardTable
-from auharness.results.schema import UnitRecord
+from auharness.scoring import dropped_rows
 
 __all__ = ["page_csv", "page_json", "page_records"]
 
@@ -95,7 +95,7 @@ def _measured(row: BoardRow) -> dict[str, Any]:
         "seeds": list(score.seeds),
         "n_frames": score.n_frames,
         "n_subjects": score.n_subjects,
-        "n_dropped": _dropped(row.entry.units),
+        "n_dropped": dropped_rows(row.entry.units),
         "n_no_face": score.n_no_face,
         "selection": unit.selection,
         "threshold": unit.threshold,
@@ -161,11 +161,6 @@ def _flat(record: Mapping[str, Any]) -> dict[str, Any]:
 
 def _by_label(columns: tuple[str, ...], values: tuple[float, ...]) -> dict[str, float | None]:
     return {name: _finite(value) for name, value in zip(columns, values, strict=True)}
-
-
-def _dropped(units: tuple[UnitRecord, ...]) -> dict[str, int]:
-    """Rows left out by reason: the most of any unit, as on the page."""
-    return max(units, key=lambda unit: sum(unit.n_dropped.values())).n_dropped
 
 
 def _finite(value: float | None) -> float | None:

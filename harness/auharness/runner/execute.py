@@ -46,7 +46,7 @@ def execute(spec: UnitSpec) -> str | None:
         return None
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "failed.txt").write_text(told, encoding="utf-8")
-    run.event("unit_failed", unit=spec.unit_id, reason=reason)
+    run.event("unit_failed", unit=spec.unit_id, fold=spec.fold.name, seed=spec.seed, reason=reason)
     return reason
 
 

@@ -69,16 +69,22 @@ def make_plan(inputs: Inputs) -> Plan:
         DataError: if data are missing or bad, or the model cannot give the paper's number with what is there.
     """
     request, protocol = inputs.request, inputs.protocol
+    _check_device(request.device)
     model_class = registry.load("model", request.model)
     presets = variant_presets(model_class, request.presets, synthetic=inputs.origin == "synthetic")
     layers = model_layers(request)
     if request.weights is not None:
+        if request.settings.get("init") == "none":
+            raise UsageError("--weights and --set init=none contradict each other; give one of them")
         weights_origin(request.weights)  # a file that is none stops here rather than in every unit
         layers.append(("flag", {"init": "weights"}))
     model = resolve(model_class, dataset=protocol.train_on[0], presets=presets, layers=layers)
     model.plugin.check_ready(origin=inputs.origin, weights=request.weights is not None)
     indexes = [build_index(dataset) for dataset in inputs.datasets.values()]
     index = indexes[0] if len(indexes) == 1 else Index.concat(indexes)
+    if index.kind == "frame-multilabel" and model.plugin.preprocess.frames != 1:
+        frames = model.plugin.preprocess.frames
+        raise UsageError(f"preprocess.frames is {frames}, expected 1: {protocol.name} scores single frames")
     every = tuple(protocol.folds(index))
     folds = _chosen(every, request.folds, protocol.name)
     data = DataInfo(
@@ -99,9 +105,20 @@ def make_plan(inputs: Inputs) -> Plan:
 
 def variant_presets(model: type[ModelPlugin], asked: tuple[str, ...], *, synthetic: bool) -> tuple[str, ...]:
     """Return the presets with a size in front: the asked one, else `paper` on licensed data and `tiny` on stand-ins."""
-    if any(name in SIZES for name in asked):
+    sizes = [name for name in asked if name in SIZES]
+    if len(sizes) > 1:
+        raise UsageError(f"--preset {','.join(asked)}: {' and '.join(sizes)} are both sizes; give one of them")
+    if sizes:
         return asked
     return (default_preset(model, synthetic=synthetic), *asked)
+
+
+def _check_device(device: str) -> None:
+    kind, _, number = device.partition(":")
+    if kind not in ("auto", "cpu", "cuda") or (":" in device and not (kind == "cuda" and number.isdigit())):
+        raise UsageError(f"--device {device}: expected auto, cpu, cuda or cuda:N")
+    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
+        raise UsageError(f"--device {device}: this machine has {torch.cuda.device_count()} usable GPUs")
 
 
 def crop_settings(plugin: ModelPlugin) -> CropSettings:

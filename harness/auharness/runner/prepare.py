@@ -82,7 +82,7 @@ def open_run(plan: Plan) -> RunFolder:
         data_origin=plan.data.origin,
         units=tuple(sorted(units.values(), key=lambda unit: (unit.seed, plan.fold_names.index(unit.fold)))),
         folds_total=len(plan.fold_names),
-        smoke=request.smoke,
+        smoke=request.limit is not None or plan.plugin.recipe.max_steps is not None,
     )
     folder.path.mkdir(parents=True, exist_ok=True)
     write_json(folder.path / "plan.json", {"values": plan.model.values, "origins": plan.model.origins})

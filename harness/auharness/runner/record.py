@@ -91,7 +91,7 @@ def make_record(outcome: Outcome, *, clock: Clock) -> UnitRecord:
         n_subjects=outcome.scored["subject"].nunique(),
         n_dropped={"undecodable": outcome.n_dropped},
         n_no_face=outcome.n_no_face,
-        smoke=spec.inputs.request.smoke,
+        smoke=spec.inputs.request.limit is not None or plugin.recipe.max_steps is not None,
         extra_data=plugin.extra_data,
         pretrained_on=_pretrained_on(outcome),
         weights_sha256=spec.weights_sha256,

@@ -61,11 +61,6 @@ class Request:
         if self.weights is not None and not self.weights.is_file():
             raise UsageError(f"weights: no file {self.weights}; write one with 'auharness pretrain'")
 
-    @property
-    def smoke(self) -> bool:
-        """Whether the run is cut short."""
-        return self.limit is not None or self.max_steps is not None
-
     def hash(self, sources: Mapping[str, Any]) -> str:
         """Digest of what is asked and of everything it is made from.
 
@@ -78,8 +73,24 @@ class Request:
         return digest({"asked": asked, "sources": dict(sources), "version": __version__})
 
 
+def _check_types(values: Mapping[str, Any]) -> None:
+    """Refuse values that a file or a script may hold and a flag cannot."""
+    numbers = [(name, values.get(name)) for name in ("jobs", "limit", "max_steps", "data_seed")]
+    for name, value in (*numbers, *(("seeds", seed) for seed in values.get("seeds", ()))):
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+            raise UsageError(f"run: {name} is {value!r}, expected a whole number")
+    for name in ("runs", "weights"):
+        if values.get(name) is not None and not isinstance(values[name], (str, Path)):
+            raise UsageError(f"run: {name} is {values[name]!r}, expected a path")
+    for name in ("data_roots", "settings"):
+        if not isinstance(values.get(name, {}), Mapping):
+            raise UsageError(f"run: {name} is {values[name]!r}, expected a table")
+
+
 def make_request(*, config: Path | None = None, **options: Any) -> Request:
     """Return a request from options, and from the configuration file's `[run]` table where an option is None.
+
+    `seeds` is a list, or a number N for 0 .. N-1.
 
     Raises:
         UsageError: if an option is unknown or has a wrong value, or the file cannot be used.
@@ -94,10 +105,13 @@ def make_request(*, config: Path | None = None, **options: Any) -> Request:
     for name in ("model", "protocol"):
         if not values.get(name):
             raise UsageError(f"run: no {name} given; name one with --{name} (see 'auharness list {name}s')")
+    if isinstance(values.get("seeds"), int):
+        values["seeds"] = range(values["seeds"])
     for name in ("presets", "seeds", "folds"):
         if name in values:
             listed = values[name]
-            values[name] = (listed,) if isinstance(listed, (str, int)) else tuple(listed)
+            values[name] = (listed,) if isinstance(listed, str) else tuple(listed)
+    _check_types(values)
     for name in ("runs", "weights"):
         if name in values:
             values[name] = Path(values[name])

@@ -2,13 +2,14 @@
 
 from auharness.scoring.predictions import cluster_counts, unit_metrics
 from auharness.scoring.thresholds import best_f1_threshold, decision_values
-from auharness.scoring.units import Score, fold_counts, score_units
+from auharness.scoring.units import Score, dropped_rows, fold_counts, score_units
 
 __all__ = [
     "Score",
     "best_f1_threshold",
     "cluster_counts",
     "decision_values",
+    "dropped_rows",
     "fold_counts",
     "score_units",
     "unit_metrics",

@@ -117,7 +117,7 @@ def _ids(path: Path, table: pd.DataFrame, index: Index) -> pd.Series:
         raise DataError(f"{path}: {_rows(bad)}: frame is {table['frame'][bad[0]]!r}, expected a whole number")
     names = sorted(source.dataset for source in index.sources)
     if "dataset" not in table.columns and len(names) > 1:
-        raise DataError(f"{path}: expected a column dataset, because the protocol tests {', '.join(names)}")
+        raise DataError(f"{path}: expected a column dataset with one of {', '.join(names)}")
     dataset = table["dataset"] if "dataset" in table.columns else names[0]
     return dataset + "/" + _sequences(table, index) + "/" + frames.astype(int).astype(str)
 

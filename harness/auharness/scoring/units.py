@@ -22,7 +22,7 @@ from auharness.results.schema import UnitRecord
 from auharness.statistics.bootstrap import Interval, bootstrap_interval
 from auharness.statistics.floors import floors
 
-__all__ = ["Score", "fold_counts", "score_units"]
+__all__ = ["Score", "dropped_rows", "fold_counts", "score_units"]
 
 Seeds: TypeAlias = Sequence[Sequence[FoldCounts]]
 """The folds of each seed."""
@@ -113,7 +113,7 @@ def score_units(protocol: ProtocolPlugin, units: Sequence[UnitRecord], *, interv
         aggregation=how,
         n_frames=_distinct(units, folds, "n_frames"),
         n_subjects=_distinct(units, folds, "n_subjects"),
-        n_dropped=max(sum(unit.n_dropped.values()) for unit in units),
+        n_dropped=sum(dropped_rows(units).values()),
         n_no_face=_distinct(units, folds, "n_no_face"),
         seeds=seeds,
         folds=tuple(fold.name for fold in folds),
@@ -126,6 +126,14 @@ def _whole_seeds(units: Sequence[UnitRecord]) -> list[UnitRecord]:
     folds = {seed: {unit.fold for unit in units if unit.seed == seed} for seed in sorted({u.seed for u in units})}
     seeds = [seed for seed, own in folds.items() if own == names] or list(folds)[:1]
     return [unit for unit in units if unit.seed in seeds]
+
+
+def dropped_rows(units: Sequence[UnitRecord]) -> dict[str, int]:
+    """Return reason -> rows left out: undecodable ones once (every fold counts them all), others summed over folds."""
+    own = [unit.n_dropped for unit in units if unit.seed == units[0].seed]
+    reasons = sorted({reason for counts in own for reason in counts})
+    counts = {reason: [one.get(reason, 0) for one in own] for reason in reasons}
+    return {reason: max(found) if reason == "undecodable" else sum(found) for reason, found in counts.items()}
 
 
 def _distinct(units: Sequence[UnitRecord], folds: Sequence[FoldCounts], field: str) -> int:

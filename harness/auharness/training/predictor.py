@@ -39,22 +39,23 @@ class ModulePredictor:
         self.fabric = fabric
         self.chosen_epoch: int | None = None
         self.epochs: int | None = None
+        self.block = BLOCK
 
     def __call__(self, batch: Batch) -> Tensor:
         """Return scores `[B,A]`, float32.
 
-        The module always sees exactly `BLOCK` rows, the last block filled up: matrix products round differently for
+        The module always sees exactly `block` rows, the last block filled up: matrix products round differently for
         other sizes, and a test-time-training scan magnifies that. So a score does not depend on the batch it came in.
         """
         inputs = [batch[name] for name in self.plugin.inputs]
-        count = len(inputs[0])
+        starts = range(0, len(inputs[0]), self.block)
         with torch.inference_mode(), self.fabric.autocast():
-            scores = [self._block([x[start : start + BLOCK] for x in inputs]) for start in range(0, count, BLOCK)]
-        return torch.cat(scores)
+            return torch.cat([self._scores([x[start : start + self.block] for x in inputs]) for start in starts])
 
-    def _block(self, inputs: list[Tensor]) -> Tensor:
+    def _scores(self, inputs: list[Tensor]) -> Tensor:
         rows = len(inputs[0])
-        filled = [torch.cat([x, x[:1].expand(BLOCK - rows, *x.shape[1:])]) if rows < BLOCK else x for x in inputs]
+        spare = self.block - rows
+        filled = [torch.cat([x, x[:1].expand(spare, *x.shape[1:])]) if spare else x for x in inputs]
         return as_output(self.module(*filled)).logits[:rows].float()
 
     def state(self) -> Mapping[str, Tensor]:
@@ -68,6 +69,9 @@ def predict(predictor: Predictor, source: BatchSource, *, size: int, device: tor
         try:
             return torch.cat([predictor(batch).cpu() for batch in source.batches(size, device=device)])
         except RuntimeError as error:
-            if not is_out_of_memory(error) or size == 1:
+            block = getattr(predictor, "block", size)
+            if not is_out_of_memory(error) or block == 1:
                 raise
+            if isinstance(predictor, ModulePredictor):
+                predictor.block = (block + 1) // 2
             size = (size + 1) // 2

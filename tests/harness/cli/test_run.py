@@ -53,7 +53,7 @@ def test_the_progress_shows_epochs_losses_and_the_running_score(run: Command) ->
     [
         (("--seed", 1, "--seeds", 2), "--seed and --seeds: give one of them"),
         (("--seeds", 0), "--seeds 0: expected at least 1"),
-        (("--data-root", "bp4d"), "--data-root bp4d: expected NAME=PATH"),
+        (("--data-root", "bp4d"), "--data-root bp4d: expected dataset=PATH"),
         (("--set", "value"), "--set value: expected KEY=VALUE"),
         (("--set", "value=two"), "value is 'two' (flag), expected 'zero', 'one' or 'prior'"),
         (("--folds", "P9"), "bp4d-3fold has no fold 'P9'"),

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from auharness.errors import UsageError
-from auharness.runner import Request, RunResult, make_request
+from auharness.runner import RunResult, make_request
 from auharness.runner.inputs import gather
 
 ASKED: dict[str, Any] = {"model": "constant", "protocol": "bp4d-3fold"}
@@ -83,7 +83,7 @@ def test_the_file_gives_what_the_call_leaves_open(tmp_path: Path) -> None:
     config.write_text('[run]\nmodel = "constant"\nprotocol = "bp4d-3fold"\nseeds = [4, 5]\nlimit = 9\nruns = "r"\n')
     request = make_request(config=config, limit=3)
     assert (request.model, request.seeds, request.limit, request.runs) == ("constant", (4, 5), 3, Path("r"))
-    assert request.smoke and not Request(**ASKED).smoke
+    assert make_request(**ASKED, seeds=3).seeds == (0, 1, 2)
 
 
 @pytest.mark.parametrize(
