@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from auharness.errors import UnitsFailedError
+from auharness.errors import UnitsFailedError, UsageError
 from auharness.results.store import RunFolder, iter_runs
 from auharness.runner.inputs import Inputs, gather
 from auharness.runner.progress import Progress
@@ -108,6 +108,10 @@ def _execute(plan: "Plan", progress: Progress) -> RunResult:
     from auharness.runner.watch import Watch
 
     request = plan.inputs.request
+    try:
+        request.runs.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--runs {request.runs}: expected a folder that can be written ({error.strerror})") from None
     crops = prepare_crops(plan, progress)
     folder = open_run(plan)
     waiting = [unit for unit in plan.units if not folder.is_finished(unit.unit_id)]

@@ -14,7 +14,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import torch
 from lightning_fabric import Fabric
 from pydantic import Field
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -246,7 +246,10 @@ def _identity(plugin: ModelPlugin, folder: ImageFolder, settings: Pretraining) -
 
 
 def _refuse_other(out: Path, identity: str) -> None:
-    with safe_open(out, framework="pt") as file:
-        found = (file.metadata() or {}).get("identity")
+    try:
+        with safe_open(out, framework="pt") as file:
+            found = (file.metadata() or {}).get("identity")
+    except (SafetensorError, OSError):
+        raise UsageError(f"{out}: exists and is no safetensors file; delete it or give another --out") from None
     if found != identity:
         raise UsageError(f"{out}: holds weights of other settings or data; delete it or give another --out")

@@ -66,6 +66,14 @@ def test_a_wrong_option_is_one_line(folder, words, message):
         _run("--model", "au-ttt", "--data", folder, *words)
 
 
+def test_a_file_of_another_kind_is_never_overwritten(folder, tmp_path):
+    out = tmp_path / "w.safetensors"
+    out.write_text("mine")
+    with pytest.raises(UsageError, match="exists and is no safetensors file"):
+        _run("--model", "au-ttt", "--data", folder, "--out", out, "--preset", "tiny")
+    assert out.read_text() == "mine"
+
+
 def test_a_model_that_cannot_be_pre_trained_says_which_can(folder, tmp_path):
     with pytest.raises(UsageError, match="'small-cnn' cannot be pre-trained"):
         _run("--model", "small-cnn", "--data", folder, "--out", tmp_path / "w.safetensors")

@@ -30,6 +30,12 @@ def test_a_failed_extension_keeps_the_row_that_stood(
     assert write_page(first.page.parent.parent, first.page.stem).read_bytes() == before
 
 
+def test_a_file_in_the_place_of_the_runs_folder_is_named(run_mini: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match=r"--runs .*file: expected a folder that can be written"):
+        run_mini(runs=tmp_path / "file")
+
+
 def test_a_run_cut_short_by_a_setting_is_a_smoke_run(run_mini: Callable[..., Any]) -> None:
     result = run_mini(model="small-cnn", settings={"recipe": {"max_steps": 1}}, limit=None)
     units = sorted(result.path.glob("units/*/unit.json"))

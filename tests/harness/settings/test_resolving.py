@@ -15,13 +15,13 @@ class Head(Settings):
 
 class Net(ModelPlugin):
     name = "net"
-    presets = {  # noqa: RUF012  # as plugin authors write it
+    presets = {  # noqa: RUF012  # as an author without annotations would write it  # as plugin authors write it
         "tiny": {"recipe": {"epochs": 2}, "depth": 1},
         "wide": {"head": {"width": 64}},
         "deep": {"depth": 9},
         "same": {"depth": 1},
     }
-    by_dataset = {"bp4d": {"margin": 0.1, "depth": 5}}  # noqa: RUF012
+    by_dataset = {"bp4d": {"margin": 0.1, "depth": 5}}  # noqa: RUF012  # as an author without annotations would write it
 
     depth: int = 4
     margin: float = 0.3
@@ -113,7 +113,7 @@ def test_the_default_size_is_tiny_on_stand_ins_only():
     assert default_preset(Net, synthetic=False) == "paper"
 
     class Plain(Net):
-        presets = {}  # noqa: RUF012
+        presets = {}  # noqa: RUF012  # as an author without annotations would write it
 
     assert default_preset(Plain, synthetic=True) == "paper"
 
