@@ -1,19 +1,31 @@
-"""The dispatch rule that all operators share: a small ordered table, the first backend that does not refuse wins."""
+"""The dispatch rule that all operators share: a small ordered table, the first backend that can serve a call wins."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Generic, TypeVar, cast
 
+import torch
 from torch import Tensor
 
 from auharness.errors import UsageError, near
 
-__all__ = ["Backend", "resolve"]
+__all__ = ["Backend", "choose", "needs", "recorded", "resolve"]
 
 Run = TypeVar("Run", bound=Callable[..., object])
 
+_used: ContextVar[dict[str, str] | None] = ContextVar("used_backends", default=None)
 
-def _never(query: Tensor) -> str | None:
+
+def _never(query: Tensor, **facts: object) -> str | None:
+    return None
+
+
+def _nothing() -> str | None:
     return None
 
 
@@ -22,25 +34,93 @@ class Backend(Generic[Run]):
     """One implementation of an operator.
 
     Attributes:
-        run: the implementation, called with the operator's checked arguments.
-        refuses: given the operator's first tensor, why this backend cannot serve it (device, dtype, size), or None.
+        source: the implementation, or `package.module:function` where importing it is costly or may fail.
+        missing: why this machine cannot run it (no device, no package, with the cure), or None.
+        refuses: given the operator's first tensor and the facts that its `..._backend` function states, why this
+            backend cannot serve the call (device, size, option), or None.
+        reads_half: it takes float16 and bfloat16 as they are; for the others they are widened to float32 first.
     """
 
-    run: Run
-    refuses: Callable[[Tensor], str | None] = _never
+    source: Run | str
+    missing: Callable[[], str | None] = _nothing
+    refuses: Callable[..., str | None] = _never
+    reads_half: bool = False
+
+    @property
+    def run(self) -> Run:
+        """The implementation, called with the operator's checked arguments."""
+        return cast(Run, _imported(self.source)) if isinstance(self.source, str) else self.source
+
+    def problem(self, query: Tensor, **facts: object) -> str | None:
+        """Return why this backend cannot serve a call here, or None."""
+        return self.missing() or self.refuses(query, **facts)
 
 
-def resolve(operator: str, table: Mapping[str, Backend[Run]], query: Tensor, backend: str | None) -> str:
-    """Return the name of the backend that serves `query`: `backend` if given, else the first in the table that can.
+def resolve(
+    operator: str, table: Mapping[str, Backend[Run]], query: Tensor, backend: str | None, **facts: object
+) -> str:
+    """Return the name of the backend that serves a call: `backend` if given, else the first in the table that can.
 
     Raises:
-        UsageError: `backend` is unknown, or refuses this tensor.
+        UsageError: `backend` is unknown, or cannot serve this call.
     """
     if backend is None:
-        return next(name for name, entry in table.items() if entry.refuses(query) is None)
+        return next(name for name, entry in table.items() if entry.problem(query, **facts) is None)
     if backend not in table:
         raise UsageError(f"{operator} has no backend '{backend}'{near(backend, table)} (backends: {', '.join(table)})")
-    reason = table[backend].refuses(query)
+    reason = table[backend].problem(query, **facts)
     if reason is not None:
         raise UsageError(f"{operator} backend '{backend}' cannot be used here: {reason}; leave backend unset to choose")
     return backend
+
+
+def choose(
+    operator: str, table: Mapping[str, Backend[Run]], query: Tensor, backend: str | None, **facts: object
+) -> Backend[Run]:
+    """Return the backend that `resolve` names and tell `recorded` about it.
+
+    Raises:
+        UsageError: `backend` is unknown, or cannot serve this call.
+    """
+    name = resolve(operator, table, query, backend, **facts)
+    used = _used.get()
+    if used is not None:
+        used[operator] = ", ".join(sorted({name, *used.get(operator, name).split(", ")}))
+    return table[name]
+
+
+def needs(package: str, *, extra: str, device: str | None = None) -> Callable[[], str | None]:
+    """Return a check for `Backend.missing`: the package can be found, and torch sees a device of that kind.
+
+    Args:
+        package: importable name.
+        extra: of `auharness`, that installs it.
+        device: `cuda`, or None for any.
+    """
+
+    @cache
+    def missing() -> str | None:
+        if find_spec(package) is None:
+            return f'{package} is not installed: pip install "auharness[{extra}]"'
+        if device == "cuda" and not torch.cuda.is_available():
+            return "no CUDA device"
+        return None
+
+    return missing
+
+
+@contextmanager
+def recorded() -> Iterator[dict[str, str]]:
+    """Collect `{operator: backend}` of every call in the body, to be stored with its result; several are listed."""
+    used: dict[str, str] = {}
+    token = _used.set(used)
+    try:
+        yield used
+    finally:
+        _used.reset(token)
+
+
+@cache
+def _imported(source: str) -> Callable[..., object]:
+    module, _, function = source.partition(":")
+    return cast(Callable[..., object], getattr(import_module(module), function))

@@ -1,25 +1,63 @@
+import math
+
 import pytest
 import torch
 
 from auharness.errors import UsageError
-from auharness.ops.backends import Backend, resolve
+from auharness.ops.backends import Backend, choose, needs, recorded, resolve
 
 QUERY = torch.zeros(1)
 TABLE = {
-    "gpu": Backend(abs, refuses=lambda query: None if query.is_cuda else "it needs a CUDA device"),
-    "plain": Backend(abs),
+    "gpu": Backend(abs, refuses=lambda query, **facts: None if query.is_cuda else "it needs a CUDA device"),
+    "absent": Backend("no_such_package:run", missing=lambda: "no_such_package is not installed"),
+    "small": Backend(abs, refuses=lambda query, *, size=0, **facts: "size is over 8" if size > 8 else None),
+    "plain": Backend("math:fabs"),
 }
 
 
-def test_the_first_backend_that_does_not_refuse_wins():
-    assert resolve("op", TABLE, QUERY, None) == "plain"
+def test_the_first_backend_that_can_serve_wins():
+    assert resolve("op", TABLE, QUERY, None) == "small"
+    assert resolve("op", TABLE, QUERY, None, size=9) == "plain"
 
 
 def test_a_backend_that_refuses_says_why():
     with pytest.raises(UsageError, match="op backend 'gpu' cannot be used here: it needs a CUDA device"):
         resolve("op", TABLE, QUERY, "gpu")
+    with pytest.raises(UsageError, match="op backend 'small' cannot be used here: size is over 8"):
+        resolve("op", TABLE, QUERY, "small", size=9)
+
+
+def test_a_backend_that_is_missing_says_why():
+    with pytest.raises(UsageError, match="op backend 'absent' cannot be used here: no_such_package is not installed"):
+        resolve("op", TABLE, QUERY, "absent")
 
 
 def test_an_unknown_backend_gets_the_near_name_and_the_list():
-    with pytest.raises(UsageError, match=r"no backend 'plan'; did you mean 'plain'\? \(backends: gpu, plain\)"):
+    message = r"no backend 'plan'; did you mean 'plain'\? \(backends: gpu, absent, small, plain\)"
+    with pytest.raises(UsageError, match=message):
         resolve("op", TABLE, QUERY, "plan")
+
+
+def test_an_implementation_named_by_its_module_is_imported_when_it_runs():
+    assert choose("op", TABLE, QUERY, "plain").run is math.fabs
+
+
+def test_backends_are_recorded_by_operator():
+    with recorded() as used:
+        choose("op", TABLE, QUERY, "plain")
+        choose("op", TABLE, QUERY, None)
+        choose("other", TABLE, QUERY, "plain")
+    choose("later", TABLE, QUERY, "plain")
+    assert used == {"op": "plain, small", "other": "plain"}
+
+
+def test_a_missing_package_is_named_with_its_cure(monkeypatch):
+    monkeypatch.setattr("auharness.ops.backends.find_spec", lambda name: None)
+    assert needs("numba", extra="cpu")() == 'numba is not installed: pip install "auharness[cpu]"'
+    monkeypatch.undo()
+    assert needs("numba", extra="cpu")() is None
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="asks for a machine without a GPU")
+def test_a_missing_device_is_named():
+    assert needs("numba", extra="cpu", device="cuda")() == "no CUDA device"

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 from auharness.ops.attention.reference import attention_reference
-from auharness.ops.backends import Backend, resolve
+from auharness.ops.backends import Backend, choose, resolve
 
 __all__ = ["attention", "attention_backend"]
 
@@ -45,4 +45,4 @@ def attention(q: Tensor, k: Tensor, v: Tensor, *, causal: bool = False, backend:
     Raises:
         UsageError: `backend` is unknown.
     """
-    return _BACKENDS[attention_backend(q, backend=backend)].run(q, k, v, causal=causal)
+    return choose("attention", _BACKENDS, q, backend).run(q, k, v, causal=causal)

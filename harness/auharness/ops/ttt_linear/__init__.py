@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from auharness.errors import UsageError, near
-from auharness.ops.backends import Backend, resolve
+from auharness.ops.backends import Backend, choose, resolve
 from auharness.ops.scan import Direction
 from auharness.ops.ttt_linear.arguments import fitted
 from auharness.ops.ttt_linear.reference import ttt_linear_reference
@@ -50,8 +50,8 @@ _BACKENDS: Final[Mapping[str, Backend[_Scan]]] = MappingProxyType(
 )
 
 
-def ttt_linear_backend(q: Tensor, *, backend: str | None = None) -> str:
-    """Return the name of the backend that `ttt_linear` uses for this `q`, to be stored with the result.
+def ttt_linear_backend(q: Tensor, *, mini_batch: int = 16, backend: str | None = None) -> str:
+    """Return the name of the backend that `ttt_linear` uses for this `q` and `mini_batch`.
 
     Raises:
         UsageError: `backend` is unknown or cannot serve this tensor.
@@ -59,7 +59,7 @@ def ttt_linear_backend(q: Tensor, *, backend: str | None = None) -> str:
     >>> ttt_linear_backend(torch.zeros(1, 1, 4, 8))
     'torch'
     """
-    return resolve("ttt_linear", _BACKENDS, q, backend)
+    return resolve("ttt_linear", _BACKENDS, q, backend, mini_batch=mini_batch)
 
 
 @overload
@@ -122,7 +122,7 @@ def ttt_linear(
 
     The model `z = x W + b` takes one gradient step per mini-batch on `0.5 |LN(k W + b) - (v - k)|^2`; inside a
     mini-batch query i sees the steps of keys 0..i. Queries are not scaled, and rotary embedding is the caller's.
-    Half precision is computed in float32 and returned in the type of `q`. Once differentiable in every tensor.
+    The state is float32 also for half precision; the output has the type of `q`. Once differentiable in every tensor.
 
     Args:
         q: queries `[batch, head, token, d]`; `k` and `v` alike.
@@ -157,11 +157,13 @@ def ttt_linear(
         q, k, v, lr, w0, b0, ln_weight, ln_bias = (x[None] for x in (q, k, v, lr, w0, b0, ln_weight, ln_bias))
     if not both or token_scale.ndim == 1:
         token_scale = token_scale[None]
-    tensors = fitted(q, k, v, lr, token_scale, w0, b0, ln_weight, ln_bias, directions=len(reverse))
+    entry = choose("ttt_linear", _BACKENDS, q, backend, mini_batch=mini_batch)
+    tensors = fitted(
+        *(q, k, v, lr, token_scale, w0, b0, ln_weight, ln_bias), directions=len(reverse), widen=not entry.reads_half
+    )
     _check_range(tensors[0].shape[-2], tensors[4].shape[-1], mini_batch=mini_batch, suffix=suffix)
-    scan = _BACKENDS[ttt_linear_backend(q, backend=backend)].run
     with torch.autocast(q.device.type, enabled=False):
-        out, w, b = scan(*tensors, mini_batch=mini_batch, eps=eps, reverse=reverse, suffix=suffix)
+        out, w, b = entry.run(*tensors, mini_batch=mini_batch, eps=eps, reverse=reverse, suffix=suffix)
     out = out.to(q.dtype)
     if not both:
         out, w, b = out[0], w[0], b[0]

@@ -18,8 +18,9 @@ def fitted(
     ln_bias: Tensor,
     *,
     directions: int,
+    widen: bool,
 ) -> list[Tensor]:
-    """Return the tensors in one type, with the axes of directions and batch spelt out (as views)."""
+    """Return the tensors with the axes of directions and batch spelt out (as views); `widen` to one type >= float32."""
     if q.ndim != 5 or q.numel() == 0:
         raise ValueError(f"ttt_linear: q is {list(q.shape)}, expected batch, head, token, d, none of them empty")
     _, batch, head, token, d = q.shape
@@ -40,7 +41,7 @@ def fitted(
     spelt_out = []
     for name, (x, shape) in expected.items():
         try:
-            spelt_out.append(x.to(kind).expand(directions, *shape))
+            spelt_out.append((x.to(kind) if widen else x).expand(directions, *shape))
         except RuntimeError as error:
             raise ValueError(
                 f"ttt_linear: {name} is {list(x.shape)}, expected {[directions, *shape]} or 1 for a shared axis"
