@@ -89,19 +89,21 @@ def choose(
     return table[name]
 
 
-def needs(package: str, *, extra: str, device: str | None = None) -> Callable[[], str | None]:
+def needs(package: str, *, extra: str = "", install: str = "", device: str | None = None) -> Callable[[], str | None]:
     """Return a check for `Backend.missing`: the package can be found, and torch sees a device of that kind.
 
     Args:
         package: importable name.
         extra: of `auharness`, that installs it.
+        install: the command that installs it where no extra does.
         device: `cuda`, or None for any.
     """
 
     @cache
     def missing() -> str | None:
         if find_spec(package) is None:
-            return f'{package} is not installed: pip install "auharness[{extra}]"'
+            cure = install or f'pip install "auharness[{extra}]"'
+            return f"{package} is not installed: {cure}"
         if device == "cuda" and not torch.cuda.is_available():
             return "no CUDA device"
         return None

@@ -1,35 +1,71 @@
-"""Scaled dot-product attention: a thin front of torch's kernels, with the plain formula beside it."""
+"""Scaled dot-product attention: a thin front of torch's kernels and of flash-attn, with the plain formula beside it."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Final
 
+import torch
 from torch import Tensor
-from torch.nn.functional import scaled_dot_product_attention
 
 from auharness.ops.attention.reference import attention_reference
-from auharness.ops.backends import Backend, choose, resolve
+from auharness.ops.attention.sdpa import KERNELS, sdpa, sdpa_choice
+from auharness.ops.backends import Backend, choose, needs, resolve
 
-__all__ = ["attention", "attention_backend"]
+__all__ = ["BACKENDS", "attention", "attention_backend"]
+
+_HALF: Final = (torch.float16, torch.bfloat16)
 
 
-def _sdpa(q: Tensor, k: Tensor, v: Tensor, *, causal: bool) -> Tensor:
-    return scaled_dot_product_attention(q, k, v, is_causal=causal)
+def _cuda_only(query: Tensor, **facts: object) -> str | None:
+    return None if query.is_cuda else f"q is on the {query.device.type}, expected cuda"
 
 
-# in order of preference; torch picks flash, memory-efficient or plain kernels inside `sdpa`
-_BACKENDS: Final[Mapping[str, Backend[Callable[..., Tensor]]]] = MappingProxyType(
-    {"sdpa": Backend(_sdpa), "reference": Backend(attention_reference)}
+def _cuda_half_only(query: Tensor, **facts: object) -> str | None:
+    if query.dtype not in _HALF:
+        return f"q is {query.dtype}, expected float16 or bfloat16"
+    return _cuda_only(query)
+
+
+BACKENDS: Final[Mapping[str, Backend[Callable[..., Tensor]]]] = MappingProxyType(
+    {
+        **{
+            name: Backend(partial(sdpa, kernel=name), refuses=_cuda_only)
+            if name in ("sdpa-efficient", "sdpa-cudnn")
+            else Backend(partial(sdpa, kernel=name))
+            for name in KERNELS
+        },
+        "flash-attn": Backend(
+            "auharness.ops.attention.flash_attn:flash_attn",
+            missing=needs("flash_attn", install="pip install --no-build-isolation flash-attn", device="cuda"),
+            refuses=_cuda_half_only,
+        ),
+        "reference": Backend(attention_reference),
+    }
 )
+"""Implementations by name; torch itself chooses among its own (`sdpa-...`) unless one is asked for."""
 
 
-def attention_backend(q: Tensor, *, backend: str | None = None) -> str:
-    """Return the name of the backend that `attention` uses for this `q`, to be stored with the result.
+def attention_backend(
+    q: Tensor, k: Tensor | None = None, v: Tensor | None = None, *, causal: bool = False, backend: str | None = None
+) -> str:
+    """Return the name of the backend that `attention` uses for these tensors, to be stored with the result.
+
+    Args:
+        q: queries; keys and values of the same shape unless given.
+        k: keys.
+        v: values.
+        causal: as for `attention`.
+        backend: asked for by name; unset returns the kernel of torch's own choice.
 
     Raises:
-        UsageError: `backend` is unknown.
+        UsageError: `backend` is unknown or cannot serve these tensors.
+
+    >>> attention_backend(torch.zeros(1, 1, 4, 8), backend="reference")
+    'reference'
     """
-    return resolve("attention", _BACKENDS, q, backend)
+    backend = backend or sdpa_choice(q, q if k is None else k, q if v is None else v, causal=causal)
+    return resolve("attention", BACKENDS, q, backend)
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, *, causal: bool = False, backend: str | None = None) -> Tensor:
@@ -40,9 +76,11 @@ def attention(q: Tensor, k: Tensor, v: Tensor, *, causal: bool = False, backend:
         k: keys, whose tokens may differ in number from those of `q`; `v` has as many.
         v: values.
         causal: query i sees keys 0 to i.
-        backend: `sdpa` or `reference`; unset takes `sdpa`.
+        backend: `sdpa-flash`, `sdpa-cudnn`, `sdpa-efficient`, `sdpa-math` (torch's kernels), `flash-attn` (the package)
+            or `reference`; unset lets torch choose among its own.
 
     Raises:
-        UsageError: `backend` is unknown.
+        UsageError: `backend` is unknown or cannot serve these tensors.
     """
-    return choose("attention", _BACKENDS, q, backend).run(q, k, v, causal=causal)
+    name = backend or sdpa_choice(q, k, v, causal=causal)
+    return choose("attention", BACKENDS, q, name).run(q, k, v, causal=causal)
