@@ -14,6 +14,7 @@ from auharness.api import ModelPlugin, Predictor
 from auharness.data.cache import CropCache
 from auharness.data.index import Index, build_index
 from auharness.errors import AuharnessError
+from auharness.ops.backends import recorded
 from auharness.records import Key, Task
 from auharness.results.atomic import write_with
 from auharness.results.store import RunFolder
@@ -85,11 +86,12 @@ class _Work:
         if recipe.save_epoch_predictions:
             unit.observe = lambda epoch, model: self._keep_epoch(epoch, test, self._predict(model, test_source))
         self._log("started", rows=len(train.rows), test_rows=len(test.rows))
-        predictor = self.plugin.fit(unit)
-        answer = prediction_frame(test, self._predict(predictor, test_source), self.outputs)
         tuned = None
-        if recipe.threshold == "train-tuned":
-            tuned = self._predict(predictor, self._source(train, labelled=False))
+        with recorded() as backends:
+            predictor = self.plugin.fit(unit)
+            answer = prediction_frame(test, self._predict(predictor, test_source), self.outputs)
+            if recipe.threshold == "train-tuned":
+                tuned = self._predict(predictor, self._source(train, labelled=False))
         columns = list(spec.inputs.protocol.columns)
         scored = add_targets(answer, test, self.index.labels(columns)[test.positions], columns=columns)
         record = make_record(
@@ -104,6 +106,7 @@ class _Work:
                 n_dropped=train.n_missing + test.n_missing,
                 n_no_face=test_source.n_no_face,
                 device=device_name(self.fabric.device),
+                backends=backends,
             ),
             clock=self.clock,
         )

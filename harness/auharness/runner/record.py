@@ -1,6 +1,7 @@
 """The record of a finished unit, from its predictions and what was done to get them."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,6 +48,8 @@ class Outcome:
     n_dropped: int
     n_no_face: int
     device: str
+    backends: Mapping[str, str]
+    """Operator -> the backend that computed it."""
 
 
 def make_record(outcome: Outcome, *, clock: Clock) -> UnitRecord:
@@ -99,6 +102,7 @@ def make_record(outcome: Outcome, *, clock: Clock) -> UnitRecord:
         epochs=getattr(outcome.predictor, "epochs", None),
         metrics=unit_metrics(protocol, outcome.scored, columns, clusters=clusters, multiclass=multiclass),
         parameters=_parameters(outcome.predictor),
+        backend=dict(outcome.backends),
         device=outcome.device,
         files={},
         **clock.times,

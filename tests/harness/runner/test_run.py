@@ -296,3 +296,12 @@ def test_a_wrong_option_is_refused_by_name(run_mini: Run, options: dict[str, Any
 
 def _interrupt(*_: object) -> torch.nn.Module:
     raise KeyboardInterrupt
+
+
+def test_a_unit_records_which_backend_computed_each_operator(run_mini):
+    small = {"depth": 1, "dim": 8, "heads": 2, "recipe": {"epochs": 1, "max_steps": 1, "batch_size": 8}}
+    for mixer, operator in (("ttt", "ttt_linear"), ("attention", "attention")):
+        result = run_mini(model="au-ttt", settings={**small, "mixer": mixer}, folds=["P1"])
+        (unit,) = RunFolder(result.path).finished()
+        assert list(unit.backend) == [operator]
+        assert all(unit.backend.values())
