@@ -10,16 +10,14 @@ from typing import Final, Literal, Protocol, overload
 import torch
 from torch import Tensor
 
-from auharness.errors import UsageError, near
 from auharness.ops.backends import Backend, choose, resolve
 from auharness.ops.scan import Direction
+from auharness.ops.ttt.arguments import check_range, reverse_flags
 from auharness.ops.ttt_linear.arguments import fitted
 from auharness.ops.ttt_linear.reference import ttt_linear_reference
 from auharness.ops.ttt_linear.torch_fast import ttt_linear_torch
 
 __all__ = ["ttt_linear", "ttt_linear_backend"]
-
-_REVERSE: Final[Mapping[str, tuple[bool, ...]]] = {"forward": (False,), "reverse": (True,), "both": (False, True)}
 
 
 class _Scan(Protocol):
@@ -151,7 +149,7 @@ def ttt_linear(
         UsageError: unknown `direction` or `backend`, or `mini_batch` or `suffix` out of range.
         ValueError: tensors whose shapes do not fit together.
     """
-    reverse = _reverse_flags(direction)
+    reverse = reverse_flags("ttt_linear", direction)
     both = direction == "both"
     if not both:
         q, k, v, lr, w0, b0, ln_weight, ln_bias = (x[None] for x in (q, k, v, lr, w0, b0, ln_weight, ln_bias))
@@ -161,27 +159,10 @@ def ttt_linear(
     tensors = fitted(
         *(q, k, v, lr, token_scale, w0, b0, ln_weight, ln_bias), directions=len(reverse), widen=not entry.reads_half
     )
-    _check_range(tensors[0].shape[-2], tensors[4].shape[-1], mini_batch=mini_batch, suffix=suffix)
+    check_range("ttt_linear", tensors[0].shape[-2], tensors[4].shape[-1], mini_batch=mini_batch, suffix=suffix)
     with torch.autocast(q.device.type, enabled=False):
         out, w, b = entry.run(*tensors, mini_batch=mini_batch, eps=eps, reverse=reverse, suffix=suffix)
     out = out.to(q.dtype)
     if not both:
         out, w, b = out[0], w[0], b[0]
     return (out, (w, b)) if return_state else out
-
-
-def _reverse_flags(direction: str) -> tuple[bool, ...]:
-    if direction not in _REVERSE:
-        raise UsageError(
-            f"ttt_linear has no direction '{direction}'{near(direction, _REVERSE)} (directions: {', '.join(_REVERSE)})"
-        )
-    return _REVERSE[direction]
-
-
-def _check_range(length: int, scales: int, *, mini_batch: int, suffix: int) -> None:
-    if mini_batch < 1:
-        raise UsageError(f"ttt_linear: mini_batch is {mini_batch}, expected at least 1; set it to the tokens per row")
-    if not 0 <= suffix <= length:
-        raise UsageError(f"ttt_linear: suffix is {suffix}, expected 0 to {length}, the number of tokens")
-    if scales < min(mini_batch, length):
-        raise ValueError(f"ttt_linear: token_scale has {scales} entries, mini-batches have {min(mini_batch, length)}")

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from auharness.ops.ttt.arguments import query_sizes, spelt_out
+
 __all__ = ["fitted"]
 
 
@@ -21,9 +23,7 @@ def fitted(
     widen: bool,
 ) -> list[Tensor]:
     """Return the tensors with the axes of directions and batch spelt out (as views); `widen` to one type >= float32."""
-    if q.ndim != 5 or q.numel() == 0:
-        raise ValueError(f"ttt_linear: q is {list(q.shape)}, expected batch, head, token, d, none of them empty")
-    _, batch, head, token, d = q.shape
+    batch, head, token, d = query_sizes("ttt_linear", q)
     # the state keeps full precision: it is a running sum of small steps
     kind = torch.promote_types(torch.promote_types(q.dtype, w0.dtype), torch.float32)
     w0, b0 = (x if x.ndim == 5 else x[:, None] for x in (w0, b0))
@@ -38,12 +38,4 @@ def fitted(
         "ln_weight": (ln_weight, (head, d)),
         "ln_bias": (ln_bias, (head, d)),
     }
-    spelt_out = []
-    for name, (x, shape) in expected.items():
-        try:
-            spelt_out.append((x.to(kind) if widen else x).expand(directions, *shape))
-        except RuntimeError as error:
-            raise ValueError(
-                f"ttt_linear: {name} is {list(x.shape)}, expected {[directions, *shape]} or 1 for a shared axis"
-            ) from error
-    return spelt_out
+    return spelt_out("ttt_linear", expected, directions=directions, kind=kind if widen else None)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from auharness.ops.scan import in_scan_order
+from auharness.ops.ttt.inner_loss import normalise, reconstruction_gradient
 
 __all__ = ["ttt_linear_reference"]
 
@@ -59,7 +60,7 @@ def ttt_linear_reference(
         keys, queries = k[..., tokens, :], q[..., tokens, :]
 
         # 1. the current model reconstructs v - k from k; g is the gradient of 0.5 |LN(z) - (v - k)|^2 by z
-        g = _reconstruction_gradient(keys @ w + b, v[..., tokens, :] - keys, weight, bias, eps)
+        g = reconstruction_gradient(keys @ w + b, v[..., tokens, :] - keys, weight, bias, eps)
 
         # 2. the step size of key j as seen by query i: scale of position i times learning rate of key j
         scale = token_scale[:, : keys.shape[-2]]
@@ -68,23 +69,10 @@ def ttt_linear_reference(
         # 3. query i is read by the model after the steps of keys 0..i, without forming that model
         moved = torch.tril(eta * (queries @ keys.transpose(-2, -1)))
         z = queries @ w - moved @ g + b - torch.tril(eta) @ g
-        outputs.append(queries + weight * _normalise(z, eps)[0] + bias)
+        outputs.append(queries + weight * normalise(z, eps)[0] + bias)
 
         # 4. the model after all keys of the mini-batch
         step = eta[..., -1, :, None]
         w = w - (step * keys).transpose(-2, -1) @ g
         b = b - (step * g).sum(-2, keepdim=True)
     return in_scan_order(torch.cat(outputs, -2), reverse, suffix=suffix), w, b
-
-
-def _normalise(z: Tensor, eps: float) -> tuple[Tensor, Tensor]:
-    """Return `z` with mean 0 and variance 1 over its last axis, and the factor that was applied."""
-    scale = torch.rsqrt(z.var(-1, unbiased=False, keepdim=True) + eps)
-    return (z - z.mean(-1, keepdim=True)) * scale, scale
-
-
-def _reconstruction_gradient(z: Tensor, target: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
-    """Return the gradient of `0.5 |LN(z) - target|^2` by `z`."""
-    normal, scale = _normalise(z, eps)
-    a = (weight * normal + bias - target) * weight
-    return scale * (a - a.mean(-1, keepdim=True) - normal * (a * normal).mean(-1, keepdim=True))

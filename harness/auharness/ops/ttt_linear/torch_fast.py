@@ -4,7 +4,7 @@ The forward pass keeps one state and overwrites it; the backward pass takes each
 states. `README.md` beside this file derives the formulas, with the names used here.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import chain, islice
 from typing import Any, NamedTuple
 
@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from auharness.ops.ttt_linear.layout import Layout, Pieces, load, store
+from auharness.ops.ttt.centred import reconstruction_gradient, row_scale, through_norm, through_reconstruction
+from auharness.ops.ttt.layout import Layout, Pieces, load, store
+from auharness.ops.ttt.mini_batch import MiniBatch, walk
 
 __all__ = ["ttt_linear_torch"]
-
-_INPUT_ONLY = [True, False, False]  # gradients asked of the LayerNorm kernel: input, not weight, not bias
 
 
 class _Inputs(NamedTuple):
@@ -42,33 +42,6 @@ class _Trace(NamedTuple):
     g: Tensor  # gradient of the reconstruction loss by z [chains, rows, d]
     read: Tensor  # queries through the state as each of them sees it [chains, rows, d]
     read_scale: Tensor  # [chains, rows, 1]
-
-
-class _MiniBatch:
-    """The arguments of one step, in memory that the next step of the same size overwrites."""
-
-    def __init__(self, inputs: _Inputs, layout: Layout, rows: int) -> None:
-        m, d, new = layout.chains, layout.d, inputs.q.new_empty
-        # queries above keys, each with a column of ones that carries the bias
-        self.x = inputs.q.new_ones(m, 2 * rows, d + 1)
-        self.queries, self.keys = self.x.chunk(2, 1)
-        self.q, self.k = self.queries[..., :d], self.keys[..., :d]
-        self.target = new(m, rows, d)  # v - k
-        self.lr = new(m, rows)
-        self.lr_row = self.lr[:, None]
-        scale = inputs.token_scale[:, None, None, :rows, None].expand(*layout.lead, rows, rows)
-        self.scale = scale.tril().flatten(0, 2)  # token_scale_i where i >= j, else 0
-        self.eta = new(m, rows, rows)  # scale_ij lr_j
-        self.move = self.eta[:, -1, :, None]  # its last row: the step sizes of the state
-        self.zero = inputs.q.new_zeros(m, rows, 1)
-        self._blocks = [layout.directions(x) for x in (self.q, self.k, self.target, self.lr)]
-
-    def load(self, *steps: Pieces) -> None:
-        """Read the queries, keys, values and learning rates of one step."""
-        for step, blocks in zip(steps, self._blocks, strict=True):
-            load(step, blocks)
-        self.target.sub_(self.k)
-        torch.mul(self.scale, self.lr_row, out=self.eta)
 
 
 def ttt_linear_torch(
@@ -122,15 +95,14 @@ def _forward(inputs: _Inputs, layout: Layout, eps: float, traces: list[_Trace] |
     out = layout.empty(inputs.q, layout.d)
     weight, bias = layout.per_chain(inputs.ln_weight), layout.per_chain(inputs.ln_bias)
     state, epsilon = _first_state(inputs), inputs.q.new_tensor(eps)
-    for now, arguments, (answer,) in _walk(inputs, layout, out):
+    for now, arguments, (answer,) in walk(*inputs[:5], layout, out):
         now.load(*arguments)
         score, z, read = torch.bmm(now.queries, now.keys.mT), torch.bmm(now.keys, state), torch.bmm(now.queries, state)
-        z_scale = _scale(z, epsilon)
-        error = torch.addcmul(bias, z * z_scale, weight).sub_(now.target)
-        g = _through_norm(error.mul_(weight), z, now.zero, z_scale)
+        z_scale = row_scale(z, epsilon)
+        g = reconstruction_gradient(z, z_scale, now.target, weight, bias, now.zero)
         read.baddbmm_(score * now.eta, g, alpha=-1)
         state.baddbmm_(now.keys.mT, now.move * g, alpha=-1)
-        read_scale = _scale(read, epsilon)
+        read_scale = row_scale(read, epsilon)
         store(layout.directions(torch.addcmul(bias, read * read_scale, weight).add_(now.q)), answer)
         if traces is not None:
             traces.append(_Trace(score, z, z_scale, g, read, read_scale))
@@ -143,10 +115,10 @@ def _backward(
     """Return the gradients of the inputs, in their order; overwrites the last state and its gradient."""
     d_q, d_k, d_v = (layout.empty(d_out, layout.d) for _ in range(3))
     d_lr, d_scale = layout.empty(d_out), torch.zeros_like(inputs.token_scale)
-    walk = list(_walk(inputs, layout, d_out, d_q, d_k, d_v, d_lr))
+    steps = list(walk(*inputs[:5], layout, d_out, d_q, d_k, d_v, d_lr))
     back = _BackwardPass(inputs, layout, state, d_state)
     for i in reversed(range(len(traces))):
-        now, arguments, (to_out, *gradients) = walk[i]
+        now, arguments, (to_out, *gradients) = steps[i]
         now.load(*arguments)
         if i:
             back.undo(now, traces[i])
@@ -166,7 +138,7 @@ def _backward(
 class _Totals:
     """What the backward pass adds up over the steps of one size, and memory that they share."""
 
-    def __init__(self, now: _MiniBatch, layout: Layout) -> None:
+    def __init__(self, now: MiniBatch, layout: Layout) -> None:
         self.d_weight = torch.zeros_like(now.target)
         self.d_eta = torch.zeros_like(now.eta)  # times lr_j
         self.d_out = torch.empty_like(now.target)
@@ -184,11 +156,11 @@ class _BackwardPass:
         self.weight, self.bias = layout.per_chain(inputs.ln_weight), layout.per_chain(inputs.ln_bias)
         self.totals: dict[int, _Totals] = {}
 
-    def undo(self, now: _MiniBatch, trace: _Trace) -> None:
+    def undo(self, now: MiniBatch, trace: _Trace) -> None:
         """Turn the state after a mini-batch into the state before it."""
         self.state.baddbmm_(now.keys.mT, now.move * trace.g)
 
-    def step(self, now: _MiniBatch, trace: _Trace, d_out: Pieces) -> tuple[Tensor, ...]:
+    def step(self, now: MiniBatch, trace: _Trace, d_out: Pieces) -> tuple[Tensor, ...]:
         """Return the gradients of this step's q, k, v and lr; `state` is the state before it."""
         rows = now.eta.shape[-1]
         if rows not in self.totals:
@@ -197,7 +169,11 @@ class _BackwardPass:
         load(d_out, total.d_out_blocks)
         self._through_output(now, trace, total)
         d_g, d_score, d_eta = self._to_g(now, trace, total)
-        d_error = self._through_g(now, trace, total, d_g)
+        d_error = through_reconstruction(
+            *(d_g, trace.g, trace.z, trace.z_scale, now.target, self.weight, self.bias, now.zero),
+            d_z=total.d_z,
+            d_weight=total.d_weight,
+        )
         d_q, d_k = torch.bmm(total.d_x, self.w_t).chunk(2, 1)
         d_q = torch.baddbmm(d_q, d_score, now.k).add_(total.d_out)
         d_k = torch.baddbmm(d_k, d_score.mT, now.q).add_(d_error)
@@ -205,12 +181,12 @@ class _BackwardPass:
         self.d_state.baddbmm_(now.x.mT, total.d_x)
         return d_q, d_k, d_error.neg_(), (d_eta * now.scale).sum(-2)
 
-    def _through_output(self, now: _MiniBatch, trace: _Trace, total: _Totals) -> None:
+    def _through_output(self, now: MiniBatch, trace: _Trace, total: _Totals) -> None:
         """Find the gradient of what the queries read: `out = q + LN(read)`."""
-        total.d_read.copy_(_through_norm(total.d_out * self.weight, trace.read, now.zero, trace.read_scale))
+        total.d_read.copy_(through_norm(total.d_out * self.weight, trace.read, now.zero, trace.read_scale))
         total.d_weight.addcmul_(trace.read * trace.read_scale, total.d_out)
 
-    def _to_g(self, now: _MiniBatch, trace: _Trace, total: _Totals) -> tuple[Tensor, Tensor, Tensor]:
+    def _to_g(self, now: MiniBatch, trace: _Trace, total: _Totals) -> tuple[Tensor, Tensor, Tensor]:
         """Return the gradients of g, from the queries that saw it and the state that it moved, of score and of eta."""
         felt = torch.bmm(now.keys, self.d_state)
         d_g = (felt * now.move).baddbmm_((trace.score * now.eta).mT, total.d_read).neg_()
@@ -221,48 +197,11 @@ class _BackwardPass:
         total.d_eta.addcmul_(d_eta, now.lr_row)
         return d_g, d_score, d_eta
 
-    def _through_g(self, now: _MiniBatch, trace: _Trace, total: _Totals, d_g: Tensor) -> Tensor:
-        """Return the gradient of k - v and find that of z; g is a derivative of LayerNorm, so this is its second."""
-        z, scale, g = trace.z, trace.z_scale, trace.g
-        normal, share = z * scale, scale * (1 / z.shape[-1])
-        error = torch.addcmul(self.bias, normal, self.weight).sub_(now.target)
-        along_error = (normal * error).mul_(self.weight).sum(-1, keepdim=True).mul_(share)
-        along_normal = (normal * d_g).sum(-1, keepdim=True).mul_(share)
-        along_g = (g * d_g).sum(-1, keepdim=True).mul_(share)
-        d_a = _through_norm(d_g, z, now.zero, scale)
-        d_error = d_a * self.weight
-        d_z = _through_norm(d_error * self.weight, z, now.zero, scale)
-        d_z.addcmul_(d_a, along_error, value=-1).addcmul_(g, along_normal, value=-1)
-        torch.addcmul(d_z, normal, along_g, value=-1, out=total.d_z)
-        total.d_weight.addcmul_(error.addcmul_(normal, self.weight), d_a)
-        return d_error
-
-
-def _walk(
-    inputs: _Inputs, layout: Layout, *more: Tensor
-) -> Iterator[tuple[_MiniBatch, tuple[Pieces, ...], tuple[Pieces, ...]]]:
-    """Yield, per step, its memory, the pieces of q, k, v and lr, and those of `more`."""
-    memory = {rows: _MiniBatch(inputs, layout, rows) for rows in set(layout.rows)}
-    arguments = zip(*(layout.steps(x) for x in inputs[:4]), strict=True)
-    others = zip(*(layout.steps(x) for x in more), strict=True)
-    return zip((memory[rows] for rows in layout.rows), arguments, others, strict=True)
-
 
 def _first_state(inputs: _Inputs) -> Tensor:
     """Return W above b with the mean of each row removed, `[chains, d + 1, d]`: normalisation never sees the mean."""
     state = torch.cat((inputs.w0, inputs.b0), -2).flatten(0, 2)
     return state.sub_(state.mean(-1, keepdim=True))
-
-
-def _scale(x: Tensor, eps: Tensor) -> Tensor:
-    """Return the factor `[..., 1]` that gives `x`, whose rows have mean zero, the variance 1."""
-    norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-    return torch.addcmul(eps, norm, norm, value=1 / x.shape[-1]).rsqrt_()
-
-
-def _through_norm(grad: Tensor, x: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
-    """Return `scale (grad - mean(grad) - n mean(grad n))` with `n` the normalised `x`: LayerNorm's own backward."""
-    return torch.ops.aten.native_layer_norm_backward(grad, x, x.shape[-1:], mean, scale, None, None, _INPUT_ONLY)[0]
 
 
 def _last_state(inputs: _Inputs, layout: Layout, state: Tensor) -> tuple[Tensor, Tensor]:
