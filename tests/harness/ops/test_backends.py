@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from auharness.errors import UsageError
-from auharness.ops.backends import Backend, choose, needs, recorded, resolve
+from auharness.ops.backends import Backend, choose, intercepted, needs, recorded, resolve
 
 QUERY = torch.zeros(1)
 TABLE = {
@@ -49,6 +49,13 @@ def test_backends_are_recorded_by_operator():
         choose("other", TABLE, QUERY, "plain")
     choose("later", TABLE, QUERY, "plain")
     assert used == {"op": "plain, small", "other": "plain"}
+
+
+def test_an_interceptor_answers_for_every_backend_and_only_in_its_body():
+    with intercepted(lambda operator, *tensors, **options: (operator, tensors, options)), recorded() as used:
+        assert choose("op", TABLE, QUERY, "absent").run(QUERY, size=9) == ("op", (QUERY,), {"size": 9})
+    assert used == {}
+    assert choose("op", TABLE, QUERY, "plain").run is math.fabs
 
 
 def test_a_missing_package_is_named_with_its_cure(monkeypatch):
