@@ -1,7 +1,7 @@
 """The dispatch rule that all operators share: a small ordered table, the first backend that can serve a call wins."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache, partial
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from auharness.errors import UsageError, near
 
-__all__ = ["Backend", "choose", "intercepted", "needs", "recorded", "resolve"]
+__all__ = ["Backend", "choose", "full_precision", "intercepted", "needs", "recorded", "resolve"]
 
 Run = TypeVar("Run", bound=Callable[..., object])
 
@@ -113,6 +113,12 @@ def needs(package: str, *, extra: str = "", install: str = "", device: str | Non
         return None
 
     return missing
+
+
+def full_precision(device: torch.device) -> AbstractContextManager[object]:
+    """Return a context in which autocast narrows nothing; the device may have none (`meta`)."""
+    kind = device.type
+    return torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext()
 
 
 @contextmanager

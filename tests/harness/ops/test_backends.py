@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from auharness.errors import UsageError
-from auharness.ops.backends import Backend, choose, intercepted, needs, recorded, resolve
+from auharness.ops.backends import Backend, choose, full_precision, intercepted, needs, recorded, resolve
 
 QUERY = torch.zeros(1)
 TABLE = {
@@ -56,6 +56,16 @@ def test_an_interceptor_answers_for_every_backend_and_only_in_its_body():
         assert choose("op", TABLE, QUERY, "absent").run(QUERY, size=9) == ("op", (QUERY,), {"size": 9})
     assert used == {}
     assert choose("op", TABLE, QUERY, "plain").run is math.fabs
+
+
+def test_full_precision_switches_autocast_off_and_asks_nothing_of_a_device_without_it():
+    x = torch.ones(2, 2)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert (x @ x).dtype == torch.bfloat16
+        with full_precision(x.device):
+            assert (x @ x).dtype == torch.float32
+    with full_precision(torch.device("meta")):
+        pass
 
 
 def test_a_missing_package_is_named_with_its_cure(monkeypatch):

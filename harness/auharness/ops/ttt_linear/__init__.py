@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, Literal, Protocol, overload
 
-import torch
 from torch import Tensor
 
-from auharness.ops.backends import Backend, choose, resolve
+from auharness.ops.backends import Backend, choose, full_precision, resolve
 from auharness.ops.scan import Direction
 from auharness.ops.ttt.arguments import check_range, reverse_flags
 from auharness.ops.ttt_linear.arguments import fitted
@@ -54,6 +53,7 @@ def ttt_linear_backend(q: Tensor, *, mini_batch: int = 16, backend: str | None =
     Raises:
         UsageError: `backend` is unknown or cannot serve this tensor.
 
+    >>> import torch
     >>> ttt_linear_backend(torch.zeros(1, 1, 4, 8))
     'torch'
     """
@@ -160,7 +160,7 @@ def ttt_linear(
         *(q, k, v, lr, token_scale, w0, b0, ln_weight, ln_bias), directions=len(reverse), widen=not entry.reads_half
     )
     check_range("ttt_linear", tensors[0].shape[-2], tensors[4].shape[-1], mini_batch=mini_batch, suffix=suffix)
-    with torch.autocast(q.device.type, enabled=False):
+    with full_precision(q.device):
         out, w, b = entry.run(*tensors, mini_batch=mini_batch, eps=eps, reverse=reverse, suffix=suffix)
     out = out.to(q.dtype)
     if not both:
