@@ -1,6 +1,7 @@
 """Multi-scale perception: dilated convolutions over the grid of patch tokens."""
 
 from collections.abc import Sequence
+from math import isqrt
 
 from torch import Tensor, nn
 
@@ -26,7 +27,7 @@ class MSP(nn.Module):
         self.out = nn.Linear(dim, dim)
 
     def forward(self, patches: Tensor) -> Tensor:
-        side = round(patches.shape[1] ** 0.5)
+        side = isqrt(patches.shape[1])
         image = patches.transpose(1, 2).reshape(len(patches), -1, side, side)
         scales = sum((conv(image) for conv in self.scales), start=image.new_zeros(()))
         return self.out(scales.flatten(2).transpose(1, 2))
