@@ -8,14 +8,14 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, Literal, Protocol, TypeVar, overload
 
-import torch
 from torch import Tensor
 
 from auharness.errors import UsageError, near
-from auharness.ops.backends import Backend, choose, resolve
+from auharness.ops.backends import Backend, choose, full_precision, resolve
 from auharness.ops.scan import Direction
 from auharness.ops.selective_scan.arguments import fitted
 from auharness.ops.selective_scan.reference import selective_scan_reference
+from auharness.ops.selective_scan.torch_fast import selective_scan_torch
 
 __all__ = ["Discretization", "selective_scan", "selective_scan_backend"]
 
@@ -52,7 +52,9 @@ class _Scan(Protocol):
 
 
 # in order of preference
-_BACKENDS: Final[Mapping[str, Backend[_Scan]]] = MappingProxyType({"reference": Backend(selective_scan_reference)})
+_BACKENDS: Final[Mapping[str, Backend[_Scan]]] = MappingProxyType(
+    {"torch": Backend(selective_scan_torch), "reference": Backend(selective_scan_reference)}
+)
 
 
 def selective_scan_backend(
@@ -79,6 +81,7 @@ def selective_scan_backend(
     Raises:
         UsageError: `discretization`, `direction` or `backend` is unknown, or the backend cannot serve this call.
 
+    >>> import torch
     >>> selective_scan_backend(torch.zeros(1, 4, 8), backend="reference")
     'reference'
     """
@@ -204,7 +207,7 @@ def selective_scan(
     token = u.shape[2]
     if not 0 <= suffix <= token:
         raise UsageError(f"selective_scan: suffix is {suffix}, expected 0 to {token}, the number of tokens")
-    with torch.autocast(u.device.type, enabled=False):
+    with full_precision(u.device):
         y, state = entry.run(*tensors, softplus=delta_softplus, zoh=zoh, reverse=reverse, suffix=suffix)
     y = y.to(u.dtype)
     if not both:
