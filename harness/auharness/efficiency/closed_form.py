@@ -10,6 +10,7 @@ __all__ = [
     "LITERATURE_SCAN_STEP",
     "Work",
     "attention_work",
+    "fla_ttt_work",
     "selective_scan_work",
     "ssd_work",
     "ttt_linear_work",
@@ -124,6 +125,25 @@ def ttt_mlp_work(*, chains: int, tokens: int, d: int, hidden: int, mini_batch: i
         per_pair = 3
         others = rows * (per_channel * d + per_hidden * hidden + per_pair * rows + _TTT_ROW)
         others += 2 * d * hidden + d + hidden
+        total += _work(chains * steps * macs, chains * steps * others)
+    return total
+
+
+def fla_ttt_work(*, chains: int, tokens: int, d: int, mini_batch: int) -> Work:
+    """Return the work of fla's TTT (`fla_ttt_reference`); the products are those of TTT-Linear.
+
+    Args:
+        chains: batch x heads.
+        tokens: of the sequence.
+        d: width of a head.
+        mini_batch: tokens per gradient step.
+    """
+    total = Work()
+    for steps, rows in _mini_batches(tokens, mini_batch):
+        macs = 3 * rows * d * d + 3 * rows * rows * d
+        # + b; the gradient, its error times the weight once more; the read value: 4; the answer; the state: 3
+        per_channel = 1 + _TTT_GRADIENT + 4 + _TTT_ANSWER + 3
+        others = rows * (per_channel * d + rows + _TTT_ROW // 2) + d * d + d
         total += _work(chains * steps * macs, chains * steps * others)
     return total
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from auharness.efficiency.rules import Call, other_flops
+from auharness.efficiency.rules import Call, is_view, other_flops
 
 __all__ = ["Audit", "Uncounted"]
 
@@ -55,7 +55,7 @@ class Audit(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves
         """Run the operator and note it."""
         kwargs = kwargs or {}
         out = func(*args, **kwargs)
-        if not getattr(func, "is_view", False):
+        if not is_view(func):
             self._note(Call(func, args, kwargs, out))
         return out
 

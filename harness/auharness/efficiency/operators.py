@@ -11,6 +11,7 @@ from torch import Tensor
 from auharness.efficiency.closed_form import (
     Work,
     attention_work,
+    fla_ttt_work,
     selective_scan_work,
     ssd_work,
     ttt_linear_work,
@@ -48,6 +49,11 @@ def _ttt_linear(
     *lead, tokens, d = q.shape
     work = ttt_linear_work(chains=prod(lead), tokens=tokens, d=d, mini_batch=mini_batch)
     return work, tuple(x.new_zeros(x.shape) for x in (q, w0, b0))
+
+
+def _fla_ttt(q: Tensor, *tensors: Tensor, mini_batch: int, **options: object) -> tuple[Work, Tensor]:
+    *lead, tokens, d = q.shape
+    return fla_ttt_work(chains=prod(lead), tokens=tokens, d=d, mini_batch=mini_batch), q.new_zeros(q.shape)
 
 
 def _ttt_mlp(
@@ -109,6 +115,7 @@ def _ssd(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, *tensors: Tensor | None, *
 OPERATORS: Final[Mapping[str, Callable[..., tuple[Work, object]]]] = MappingProxyType(
     {
         "attention": _attention,
+        "fla_ttt": _fla_ttt,
         "selective_scan": _selective_scan,
         "ssd": _ssd,
         "ttt_linear": _ttt_linear,

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import flop_registry
 
-__all__ = ["PRODUCTS", "Call", "other_flops"]
+__all__ = ["PRODUCTS", "Call", "is_view", "other_flops"]
 
 _NORM = 5
 _SOFTMAX = 5
@@ -84,6 +84,13 @@ class Call:
 
 
 _Rule = Callable[[Call], int]
+
+
+@cache
+def is_view(func: Any) -> bool:
+    """Return whether an operator only looks at its argument in another way, in place or not."""
+    tags = getattr(func, "tags", ())
+    return getattr(func, "is_view", False) or torch.Tag.inplace_view in tags or func is _aten._unsafe_view.default
 
 
 def other_flops(call: Call) -> int | None:
@@ -167,7 +174,7 @@ def _names(words: str) -> list[str]:
 
 # copies, casts, gathers, constants: they move or write numbers and compute none
 _MOVES = _names("""
-    _reshape_copy _to_copy _unsafe_index _unsafe_view alias_copy arange as_strided_copy cat clone constant_pad_nd
+    _reshape_copy _to_copy _unsafe_index alias_copy arange as_strided_copy cat clone constant_pad_nd
     contiguous copy diag_embed embedding empty empty_like empty_permuted empty_strided expand_copy eye fill flip full
     full_like gather index index_copy index_fill index_put index_select lift_fresh_copy linspace masked_scatter
     masked_select new_empty new_empty_strided new_full new_ones new_zeros one_hot ones ones_like permute_copy
