@@ -10,10 +10,11 @@ from auharness.nn.mixers.attention import Attention
 from auharness.nn.mixers.bi_ttt import BiTTT
 from auharness.nn.mixers.linear import Linear
 from auharness.nn.mixers.ttt import TTTLinear
+from auharness.nn.mixers.ttt_mlp import TTTMLP
 
-__all__ = ["MIXERS", "Attention", "BiTTT", "Linear", "TTTLinear"]
+__all__ = ["MIXERS", "TTTMLP", "Attention", "BiTTT", "Linear", "TTTLinear"]
 
 MIXERS: Final[Mapping[str, type[nn.Module]]] = MappingProxyType(
-    {"ttt": TTTLinear, "ttt-bi": BiTTT, "attention": Attention, "linear": Linear}
+    {"ttt": TTTLinear, "ttt-mlp": TTTMLP, "ttt-bi": BiTTT, "attention": Attention, "linear": Linear}
 )
 """Mixer by name; every constructor takes `(dim, *, heads=...)`."""

@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from auharness.nn.mixers.ttt import EPS, TTTLinear
+from auharness.nn.mixers.ttt import TTTLinear
+from auharness.nn.mixers.ttt_layer import EPS
 from auharness.ops.ttt_linear import ttt_linear
 
 __all__ = ["BiTTT"]

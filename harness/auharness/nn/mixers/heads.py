@@ -31,9 +31,10 @@ def rotate(x: Tensor, positions: Tensor) -> Tensor:
     >>> rotate(torch.ones(1, 2), torch.tensor([0])).tolist()
     [[1.0, 1.0]]
     """
-    pair = torch.arange(0, x.shape[-1], 2, device=x.device)
-    # float32 whatever the type of x: at half precision neighbouring positions would share an angle
-    angle = positions.float()[:, None] * _BASE ** (-pair / x.shape[-1])
+    # at half precision neighbouring positions would share an angle
+    kind = torch.promote_types(x.dtype, torch.float32)
+    pair = torch.arange(0, x.shape[-1], 2, device=x.device, dtype=kind)
+    angle = positions.to(kind)[:, None] * _BASE ** (-pair / x.shape[-1])
     even, odd = torch.unflatten(x, -1, (-1, 2)).unbind(-1)
     turned = even * angle.cos() - odd * angle.sin(), even * angle.sin() + odd * angle.cos()
     return torch.stack(turned, -1).flatten(-2)

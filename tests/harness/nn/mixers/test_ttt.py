@@ -80,7 +80,7 @@ def test_rotary_turns_neighbouring_channels_by_the_angle_of_their_position():
         for i in range(3):
             angle = t * 10_000 ** (-2 * i / 6)
             expected = as_complex[t, i] * complex(math.cos(angle), math.sin(angle))
-            torch.testing.assert_close(torch.complex(*turned[t].view(3, 2)[i]), expected, rtol=1e-6, atol=1e-6)
+            torch.testing.assert_close(torch.complex(*turned[t].view(3, 2)[i]), expected, rtol=0, atol=1e-14)
 
 
 @pytest.mark.parametrize(
