@@ -14,7 +14,20 @@ from auharness.errors import AuharnessError, UsageError, near
 __all__ = ["VERBS", "build_parser", "main"]
 
 VERBS = (
-    *("list", "show", "doctor", "data", "plan", "run", "pretrain", "status", "score", "compare", "leaderboard"),
+    *(
+        "list",
+        "show",
+        "doctor",
+        "data",
+        "plan",
+        "run",
+        "pretrain",
+        "status",
+        "score",
+        "scale",
+        "compare",
+        "leaderboard",
+    ),
     *("store", "plugin", "completion"),
 )
 """Commands in the order of the help page; the module of `x` is `auharness.cli.x`."""

@@ -19,24 +19,27 @@ def add_parser(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser("leaderboard", help="add, build or check the committed boards", description=__doc__)
     verbs = parser.add_subparsers(metavar="VERB", required=True)
     for name, handler, text in (
-        ("add", add, "copy the counts of a finished run to the boards, never its predictions"),
+        ("add", add, "copy the counts of a finished run, or scaling points, to the boards; never predictions"),
         ("build", build, "write every page, csv and json from the committed counts and the reported tables"),
         ("check", check, "exit 7 when a page is not what 'build' would write"),
     ):
         verb = verbs.add_parser(name, parents=[common_options()], help=text, description=text)
         verb.add_argument("--dir", type=Path, default=Path("leaderboards"), metavar="DIR", help="default leaderboards")
         if name == "add":
-            verb.add_argument("run", metavar="RUN", help="run folder or beginning of its id")
+            verb.add_argument("run", metavar="RUN", help="run folder, beginning of its id, or a .jsonl of 'scale'")
             verb.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="default runs")
         verb.set_defaults(handler=handler)
 
 
 def add(args: argparse.Namespace) -> int:
     """Copy the records of a run."""
-    from auharness.leaderboard import add_run
+    from auharness.leaderboard import add_run, add_scaling
     from auharness.results.store import find_run
 
-    target, replaced = add_run(find_run(args.runs, args.run), args.dir)
+    if args.run.endswith(".jsonl"):
+        target, replaced = add_scaling(Path(args.run), args.dir), list[Path]()
+    else:
+        target, replaced = add_run(find_run(args.runs, args.run), args.dir)
     for path in replaced:
         say(args, f"replaced {path}")
     emit(args, {"added": str(target), "replaced": [str(path) for path in replaced]}, f"added {target}")

@@ -3,28 +3,31 @@
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from auharness import registry
-from auharness.errors import InconclusiveError, IntegrityError
+from auharness.errors import DataError, InconclusiveError, IntegrityError
 from auharness.leaderboard.entries import Entry, read_entries, read_entry
 from auharness.leaderboard.export import page_csv, page_json
-from auharness.leaderboard.figure import draw_generalisation, is_drawn
-from auharness.leaderboard.generalisation import Generalisation, generalisations
+from auharness.leaderboard.figure import Picture, draw_generalisation, is_drawn
+from auharness.leaderboard.generalisation import generalisations
 from auharness.leaderboard.memory import Memory
 from auharness.leaderboard.overview import overview_text
 from auharness.leaderboard.page import Page, make_page
+from auharness.leaderboard.scaling import scaling_files, scaling_pictures, scaling_points
 from auharness.leaderboard.text import page_text
 from auharness.results.atomic import write_bytes
 from auharness.results.store import UNIT, RunFolder
 from auharness.results.verify import verify_run
+from auharness.scaling.point import read_points
 
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["add_run", "build_boards", "check_boards", "write_page"]
+__all__ = ["add_run", "add_scaling", "build_boards", "check_boards", "write_page", "write_scaling"]
 
 DATA = "data"
 MEMORY = ".memory"
@@ -86,6 +89,38 @@ def add_run(run: RunFolder, boards: Path) -> tuple[Path, list[Path]]:
     return target, replaced
 
 
+def write_scaling(path: Path, folder: Path) -> Path:
+    """Write the page, csv and pictures of one file of scaling points to a folder and return the page.
+
+    Raises:
+        IntegrityError: if a line is not a point.
+        DataError: if a picture must be drawn and matplotlib is not installed.
+    """
+    points = read_points([path])
+    files = scaling_files(points)
+    for name, text in files.items():
+        write_bytes(folder / name, text.encode())
+    _draw(folder, scaling_pictures(points))
+    return folder / next(iter(files))
+
+
+def add_scaling(path: Path, boards: Path) -> Path:
+    """Copy a file of scaling points to `data/scaling/` and return the copy; points measured anew replace the old ones.
+
+    Raises:
+        IntegrityError: if a line is not a point.
+        DataError: if there is no point.
+    """
+    points = read_points([path])
+    if not points:
+        raise DataError(f"{path}: no point of the scaling suite in it; run 'auharness scale mixers' first")
+    target = boards / DATA / "scaling" / path.name
+    merged = read_points([target]) if target.is_file() else []
+    new = {point.key: point for point in (*merged, *points)}
+    write_bytes(target, "".join(f"{point.model_dump_json(exclude_defaults=True)}\n" for point in new.values()).encode())
+    return target
+
+
 def build_boards(boards: Path) -> list[Path]:
     """Write all boards and the index below a folder from its committed data and the reported tables.
 
@@ -96,17 +131,15 @@ def build_boards(boards: Path) -> list[Path]:
         IntegrityError: if a record is unreadable, or two runs are the same row.
         DataError: if a picture must be drawn and matplotlib is not installed.
     """
-    texts, figures = _everything(boards, remember=True)
+    texts, pictures = _everything(boards, remember=True)
     for name, text in texts.items():
         path = boards / name
         if not path.is_file() or path.read_bytes() != text.encode():
             write_bytes(path, text.encode())
-    for name, found in figures.items():
-        if not is_drawn(boards / name, found):
-            write_bytes(boards / name, draw_generalisation(found))
-    for path in _extra(boards, {*texts, *figures}):
+    _draw(boards, pictures)
+    for path in _extra(boards, {*texts, *pictures}):
         path.unlink()
-    return sorted(boards / name for name in (*texts, *figures))
+    return sorted(boards / name for name in (*texts, *pictures))
 
 
 def check_boards(boards: Path) -> int:
@@ -115,19 +148,19 @@ def check_boards(boards: Path) -> int:
     Raises:
         IntegrityError: naming every file that is stale, missing or not generated.
     """
-    texts, figures = _everything(boards, remember=False)
+    texts, pictures = _everything(boards, remember=False)
     stale = [
         name
         for name, text in texts.items()
         if not (boards / name).is_file() or (boards / name).read_bytes() != text.encode()
     ]
-    stale += [name for name, found in figures.items() if not is_drawn(boards / name, found)]
-    stale += [path.name for path in _extra(boards, {*texts, *figures})]
+    stale += [name for name, (digest, _) in pictures.items() if not is_drawn(boards / name, digest)]
+    stale += [path.name for path in _extra(boards, {*texts, *pictures})]
     if stale:
         raise IntegrityError(
             f"{boards}: stale: {', '.join(sorted(stale))}; run 'auharness leaderboard build' and commit"
         )
-    return len(texts) + len(figures)
+    return len(texts) + len(pictures)
 
 
 @contextmanager
@@ -151,8 +184,14 @@ def _files(page: Page, *, head: str = "") -> dict[str, str]:
     return {f"{name}.md": page_text(page, head=head), f"{name}.csv": page_csv(page), f"{name}.json": page_json(page)}
 
 
-def _everything(boards: Path, *, remember: bool) -> tuple[dict[str, str], dict[str, Generalisation]]:
-    """File name -> text of every page and the index, and file name -> numbers of every picture."""
+def _draw(folder: Path, pictures: Mapping[str, Picture]) -> None:
+    for name, (digest, draw) in pictures.items():
+        if not is_drawn(folder / name, digest):
+            write_bytes(folder / name, draw())
+
+
+def _everything(boards: Path, *, remember: bool) -> tuple[dict[str, str], dict[str, Picture]]:
+    """File name -> text of every page and the index, and file name -> picture."""
     entries, broken = read_entries(boards / DATA)
     if broken:
         raise IntegrityError(f"{boards / DATA}: unreadable records in {', '.join(broken)}; add the runs again")
@@ -166,8 +205,13 @@ def _everything(boards: Path, *, remember: bool) -> tuple[dict[str, str], dict[s
         memory.save()
     texts = {name: text for page in pages.values() for name, text in _files(page, head=GENERATED).items()}
     figures = {f"generalisation-{found.name}.png": found for found in generalisations(pages)}
-    texts["README.md"] = overview_text(pages, figures, head=GENERATED)
-    return texts, figures
+    points = scaling_points(boards / DATA)
+    texts |= scaling_files(points, head=GENERATED)
+    texts["README.md"] = overview_text(pages, figures, head=GENERATED, scaling=bool(points))
+    drawn: dict[str, Picture] = {
+        name: (found.digest, partial(draw_generalisation, found)) for name, found in figures.items()
+    }
+    return texts, drawn | scaling_pictures(points)
 
 
 def _refuse_twins(entries: list[Entry], boards: Path) -> None:

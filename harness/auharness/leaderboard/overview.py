@@ -11,13 +11,14 @@ from auharness.leaderboard.tables import percent, table_text
 __all__ = ["overview_text"]
 
 
-def overview_text(pages: Mapping[str, Page], figures: Mapping[str, Generalisation], *, head: str) -> str:
+def overview_text(pages: Mapping[str, Page], figures: Mapping[str, Generalisation], *, head: str, scaling: bool) -> str:
     """Return the index as markdown.
 
     Args:
         pages: protocol name -> page.
         figures: file name of a picture -> what it shows.
         head: the first line.
+        scaling: whether there is a page of the scaling suite.
     """
     parts = [
         head,
@@ -27,6 +28,8 @@ def overview_text(pages: Mapping[str, Page], figures: Mapping[str, Generalisatio
         "records in `data/` hold counts per subject and no predictions.",
         table_text([_line(page) for page in pages.values()]),
     ]
+    if scaling:
+        parts.append("[How TTT, Mamba and attention scale](mixer-scaling.md): time and memory against sequence length.")
     for name, found in figures.items():
         parts += _figure_section(name, found)
     return "\n\n".join(parts) + "\n"

@@ -1,0 +1,155 @@
+"""`auharness scale`: how time and memory grow with the sequence, for TTT, Mamba and attention."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from auharness.cli.common import common_options, emit, say
+
+if TYPE_CHECKING:
+    from auharness.cli.common import Subparsers
+    from auharness.scaling.case import Case
+    from auharness.scaling.point import Point
+
+__all__ = ["add_parser"]
+
+CPU_LENGTHS = {
+    "op": (197, 1024, 1536, 2048, 3072, 4096, 6144, 8192),
+    "layer": (197, 1024, 2048, 4096),
+    "model": (197, 1024),
+}
+CUDA_LENGTHS = {level: (197, 1024, 4096, 16384, 65536) for level in ("op", "layer")} | {"model": (197, 1024, 4096)}
+TOKENS = 65536
+"""Batch x length of the sweep `tokens` on a GPU."""
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Add the command `scale`."""
+    parser = subparsers.add_parser("scale", help="measure how time and memory grow with the sequence")
+    verbs = parser.add_subparsers(metavar="WHAT", required=True)
+    mixers = verbs.add_parser(
+        "mixers",
+        parents=[common_options()],
+        help="TTT, Mamba and attention as operators, layers and whole models",
+        description="Measure TTT, Mamba and attention as operators, layers and whole models over sequence lengths. "
+        "Points are kept one by one: the same command goes on where it was stopped.",
+    )
+    mixers.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="default cpu")
+    mixers.add_argument("--levels", type=_words, default=["op", "layer", "model"], metavar="A,B", help="op,layer,model")
+    mixers.add_argument("--mixers", type=_words, metavar="A,B", help="default all that run here, peers included")
+    mixers.add_argument("--lengths", type=_numbers, metavar="N,N", help="tokens; default by device and level")
+    mixers.add_argument(
+        "--sweeps", type=_words, metavar="A,B", help="length, tokens (fixed batch x length), mini-batch, frames"
+    )
+    mixers.add_argument(
+        "--tokens", type=int, default=TOKENS, metavar="N", help=f"of the sweep tokens; default {TOKENS}"
+    )
+    mixers.add_argument(
+        "--mini-batches", type=_sizes, default=[1, 14, 16, 64, "L"], metavar="K,K", help="L is the whole sequence"
+    )
+    mixers.add_argument("--frames", type=_numbers, default=[1, 4, 16], metavar="N,N", help="of whole models")
+    mixers.add_argument("--at", type=int, default=1024, metavar="L", help="length of the sweep mini-batch")
+    mixers.add_argument(
+        "--passes", type=_words, default=["forward", "training"], metavar="A,B", help="forward,training"
+    )
+    mixers.add_argument("--modes", type=_words, default=["eager"], metavar="A,B", help="eager, compiled, graph (CUDA)")
+    mixers.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), help="default bfloat16 on CUDA")
+    mixers.add_argument("--model", default="au-ttt", help="plugin of the level model; it must have a setting 'mixer'")
+    mixers.add_argument("--seconds", type=float, default=0.3, metavar="S", help="budget of one timing")
+    mixers.add_argument("--limit", type=float, default=60.0, metavar="S", help="stop a case that takes longer")
+    mixers.add_argument("--jobs", type=int, metavar="N", help="worker processes; on a GPU they measure in turns")
+    mixers.add_argument("--out", type=Path, metavar="FILE", help="default runs/scaling/mixers-DEVICE.jsonl")
+    mixers.set_defaults(handler=handle)
+
+
+def handle(args: argparse.Namespace) -> int:
+    """Measure what is not there yet and write the page; 4 if a case failed for no lack of memory or time."""
+    from auharness.leaderboard import write_scaling
+    from auharness.scaling.suite import Options, run_suite
+
+    cases = _cases(args)
+    out = args.out or Path("runs/scaling") / f"mixers-{args.device}.jsonl"
+    options = Options(
+        args.device,
+        passes=_known("--passes", args.passes, ("forward", "training")),
+        modes=_known("--modes", args.modes, ("eager", "compiled") + (("graph",) if args.device == "cuda" else ())),
+        seconds=args.seconds,
+        limit_s=args.limit,
+        jobs=args.jobs or (8 if args.device == "cuda" else 1),
+        model=args.model,
+    )
+    points = run_suite(cases, out, options, tell=lambda point: say(args, _line(point)))
+    page = write_scaling(out, out.parent)
+    broken = [point for point in points if point.status in ("failed", "wrong", "killed")]
+    text = f"{len(points)} points of {len(cases)} cases in {out}, {len(broken)} broken; page {page}"
+    emit(args, {"points": len(points), "broken": len(broken), "file": str(out), "page": str(page)}, text)
+    return 4 if broken else 0
+
+
+def _cases(args: argparse.Namespace) -> list[Case]:
+    from auharness.scaling.case import LEVELS, plan
+    from auharness.scaling.subjects import missing, mixer_names
+
+    cuda = args.device == "cuda"
+    sweeps = args.sweeps or ["length", *(["tokens"] if cuda else []), "mini-batch", "frames"]
+    defaults = CUDA_LENGTHS if cuda else CPU_LENGTHS
+    cases: list[Case] = []
+    for level in _known("--levels", args.levels, LEVELS):
+        names = [name for name in args.mixers or mixer_names(level) if args.mixers is None or _has(level, name, args)]
+        absent = {name: reason for name in names if (reason := missing(level, name))}
+        for name, reason in absent.items():
+            say(args, f"{level} {name} left out: {reason}")
+        cases += plan(
+            {level: [name for name in names if name not in absent]},
+            sweeps=_known("--sweeps", sweeps, ("length", "tokens", "mini-batch", "frames")),
+            lengths=args.lengths or defaults[level],
+            tokens=args.tokens,
+            mini_batches=args.mini_batches,
+            frames=args.frames,
+            at=args.at,
+            dtype=args.dtype or ("bfloat16" if cuda else "float32"),
+        )
+    return cases
+
+
+def _has(level: Any, name: str, args: argparse.Namespace) -> bool:
+    """A name may belong to one level only, but to one of those asked for."""
+    from auharness.errors import UsageError, near
+    from auharness.scaling.subjects import mixer_names
+
+    known = {mixer for asked in args.levels for mixer in mixer_names(asked)}
+    if name not in known:
+        raise UsageError(f"no mixer '{name}'{near(name, known)} (mixers: {', '.join(sorted(known))})")
+    return name in mixer_names(level)
+
+
+def _line(point: Point) -> str:
+    time = "" if point.best_ms is None else f"{point.best_ms:10.3f} ms"
+    size = f"L={point.length} B={point.batch} K={point.mini_batch} frames={point.frames}"
+    return f"{point.level:6}{point.mixer:11}{size:34}{point.direction:9}{point.mode:9}{point.status}{time} {point.note}"
+
+
+def _known(option: str, given: list[str], known: tuple[str, ...]) -> Any:
+    from auharness.errors import UsageError, near
+
+    for word in given:
+        if word not in known:
+            raise UsageError(f"{option}: no '{word}'{near(word, known)} (choose from {', '.join(known)})")
+    return given
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _numbers(text: str) -> list[int]:
+    numbers = [int(word) for word in _words(text)]
+    if not numbers or min(numbers) < 1:
+        raise ValueError(text)
+    return numbers
+
+
+def _sizes(text: str) -> list[int | str]:
+    return [word if word == "L" else _numbers(word)[0] for word in _words(text)]

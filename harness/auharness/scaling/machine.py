@@ -1,0 +1,111 @@
+"""The machine that measures: its name, its versions, and how fast it is at best."""
+
+import platform
+import re
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import torch
+from pydantic import BaseModel, ConfigDict
+
+from auharness.efficiency.timing import measure_time
+
+__all__ = ["Machine", "Peaks", "describe", "measure_peaks"]
+
+PACKAGES = ("auharness", "torch", "triton", "numba", "fla-core", "mamba-ssm", "flash-attn")
+_EXP_PER_CLOCK = 16
+"""Exponentials per clock and multiprocessor, CUDA C Programming Guide, table of arithmetic throughput."""
+
+
+class Peaks(BaseModel):
+    """What the machine reaches on the simplest work, measured in the process that measures the mixers."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    flops: float
+    """Floating-point operations per second of a large matrix product in this type."""
+    bytes: float
+    """Bytes per second of a large copy, read and written."""
+    exps: float
+    """Exponentials per second."""
+
+
+class Machine(BaseModel):
+    """Where a point was measured."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: str
+    """`cpu` or `cuda`."""
+    device: str
+    driver: str = ""
+    """CUDA driver, where there is one."""
+    threads: int
+    versions: dict[str, str]
+
+
+def describe(device: torch.device) -> Machine:
+    """Return the name and the versions of this machine."""
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    if torch.version.cuda and device.type == "cuda":
+        versions["cuda"] = torch.version.cuda
+    return Machine(
+        kind=device.type,
+        device=torch.cuda.get_device_name(device) if device.type == "cuda" else _processor(),
+        driver=_driver() if device.type == "cuda" else "",
+        threads=torch.get_num_threads(),
+        versions=versions,
+    )
+
+
+def measure_peaks(device: torch.device, dtype: torch.dtype, *, seconds: float = 0.1) -> Peaks:
+    """Measure the three rates; on CUDA the rate of exponentials follows from clock and multiprocessors."""
+    cuda = device.type == "cuda"
+    side, length = (8192, 1 << 28) if cuda else (768, 1 << 24)
+    a, b = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
+    product = measure_time(lambda: a @ b, device=device, seconds=seconds).best_ms
+    source = torch.zeros(length, device=device)
+    target = torch.empty_like(source)
+    copy = measure_time(lambda: target.copy_(source), device=device, seconds=seconds).best_ms
+    return Peaks(
+        flops=2e3 * side**3 / product,
+        bytes=2e3 * source.nbytes / copy,
+        exps=_exps_on_cuda(device) if cuda else _exps_on_cpu(seconds),
+    )
+
+
+def _exps_on_cpu(seconds: float) -> float:
+    x = torch.zeros(1 << 12)
+    out = torch.empty_like(x)
+    time = measure_time(lambda: torch.exp(x, out=out), device=x.device, seconds=seconds).best_ms
+    return 1e3 * x.numel() / time
+
+
+def _exps_on_cuda(device: torch.device) -> float:
+    properties = torch.cuda.get_device_properties(device)
+    clock_khz = getattr(properties, "clock_rate", 0) or 1_755_000  # torch before 2.6 does not tell; H100's and H200's
+    return float(properties.multi_processor_count * _EXP_PER_CLOCK * clock_khz * 1e3)
+
+
+def _driver() -> str:
+    """Return the version of the kernel driver as Linux shows it."""
+    try:
+        text = Path("/proc/driver/nvidia/version").read_text(encoding="utf-8")
+    except OSError:
+        return ""
+    found = re.search(r"\b\d{3}\.\d+(\.\d+)?\b", text)
+    return found.group() if found else ""
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()

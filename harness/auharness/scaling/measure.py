@@ -1,0 +1,130 @@
+"""The measurements of one case: correctness first, then time and memory of each pass in each mode."""
+
+import gc
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import torch
+
+from auharness.efficiency.memory import peak_bytes, saved_bytes
+from auharness.efficiency.timing import measure_time
+from auharness.ops.backends import recorded
+from auharness.scaling.case import Case, Mode, Pass
+from auharness.scaling.machine import Machine, Peaks
+from auharness.scaling.point import Point, make_point
+from auharness.scaling.subjects import Subject, build
+
+__all__ = ["Bench", "measure", "relative_error"]
+
+CHECKED: Final = 197
+"""Tokens of the comparison with the reference, which is slow on long sequences."""
+TOLERANCE: Final = {"float32": 2e-3, "bfloat16": 3e-2, "float16": 1e-2}
+"""Largest relative distance from the float32 reference; float32 products may run as TF32 on a GPU."""
+_MEMORY_CALLS_LIMIT = 4.0
+"""Seconds a call may take for its memory to be counted on a CPU, where counting slows it down."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What stays the same from case to case."""
+
+    device: torch.device
+    machine: Machine
+    peaks: Callable[[], Peaks]
+    """Called while nothing else measures."""
+    passes: Sequence[Pass]
+    modes: Sequence[Mode]
+    seconds: float
+    """Budget of one timing."""
+    model: str = "au-ttt"
+    alone: Callable[[], AbstractContextManager[object]] = nullcontext
+    """Held while times are taken: processes that share a GPU take turns."""
+
+
+def measure(case: Case, bench: Bench) -> Iterator[Point]:
+    """Yield the points of a case. Running out of memory is a point; other errors pass through.
+
+    Operators are compared with their reference first: a wrong one gets no time.
+    """
+    common: dict[str, Any] = {"machine": bench.machine}
+    wanted = [(which, mode) for which in bench.passes for mode in bench.modes]
+    error = None
+    if case.level == "op":
+        error = relative_error(case, bench)
+        if not error <= TOLERANCE[case.dtype]:
+            note = f"relative distance {error:.1e} from the reference, expected at most {TOLERANCE[case.dtype]:.0e}"
+            for which, mode in wanted:
+                yield make_point(case, direction=which, mode=mode, status="wrong", note=note, error=error, **common)
+            return
+    with bench.alone():
+        for which, mode in wanted:
+            try:
+                found = _measured(case, bench, which, mode)
+            except torch.cuda.OutOfMemoryError as problem:
+                found = {"status": "out of memory", "note": str(problem).partition(".")[0]}
+            yield make_point(case, direction=which, mode=mode, error=error, peaks=bench.peaks(), **found, **common)
+            _clean(bench.device)
+
+
+def relative_error(case: Case, bench: Bench) -> float:
+    """Return the distance of an operator's output from its reference, relative to it, on at most 197 tokens."""
+    small = replace(case, length=min(case.length, CHECKED), batch=min(case.batch, 2))
+    small = replace(small, mini_batch=min(case.mini_batch, small.length))
+    subject = build(small, bench.device)
+    if subject.reference is None:
+        return 0.0
+    with torch.no_grad():
+        truth, value = subject.reference().double(), subject.forward().double()
+    return float((value - truth).norm() / truth.norm())
+
+
+def _measured(case: Case, bench: Bench, which: Pass, mode: Mode) -> dict[str, Any]:
+    subject = build(case, bench.device, model=bench.model)
+    call = _call(subject, which, mode)
+    floor, bound = subject.work(which).floor(bench.peaks())
+    with recorded() as backend:
+        call()
+    timing = measure_time(call, device=bench.device, seconds=bench.seconds, warm_up=1)
+    found: dict[str, Any] = {"status": "ok", "backend": dict(backend), "floor_ms": floor, "bound": bound}
+    found |= {name: getattr(timing, name) for name in ("best_ms", "p50_ms", "p95_ms", "samples", "clock")}
+    if mode == "eager" and (bench.device.type == "cuda" or timing.best_ms < 1e3 * _MEMORY_CALLS_LIMIT):
+        found["peak_bytes"] = peak_bytes(call, device=bench.device)
+        if which == "training":
+            found["saved_bytes"] = saved_bytes(subject.forward, inputs=subject.inputs)
+    return found
+
+
+def _call(subject: Subject, which: Pass, mode: Mode) -> Callable[[], object]:
+    if mode == "compiled":
+        compiled = torch.compile(subject.forward, dynamic=False)
+        subject = replace(subject, forward=compiled)
+    call: Callable[[], object] = torch.no_grad()(subject.forward) if which == "forward" else subject.training
+    return _graph(call) if mode == "graph" else call
+
+
+def _graph(call: Callable[[], object]) -> Callable[[], object]:
+    """Record a call as a CUDA graph and return its replay."""
+    stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(3):  # allocations and lazy initialisation come before the recording
+            call()
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        kept = call()
+
+    def replay() -> object:
+        graph.replay()
+        return kept
+
+    return replay
+
+
+def _clean(device: torch.device) -> None:
+    gc.collect()
+    torch.compiler.reset()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()

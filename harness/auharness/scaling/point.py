@@ -1,0 +1,112 @@
+"""One measured point, and the file of points that a suite fills: one JSON object per line, appended and flushed."""
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from auharness.errors import IntegrityError
+from auharness.scaling.case import Case, Level, Mode, Pass, Sweep
+from auharness.scaling.machine import Machine, Peaks
+
+__all__ = ["Point", "Status", "append_points", "make_point", "read_points"]
+
+Status = Literal["ok", "out of memory", "time limit", "killed", "wrong", "failed"]
+
+
+class Point(BaseModel):
+    """A case in one pass and mode on one machine; times and bytes are those of one call.
+
+    Everything but `ok` has no time: that a size does not run is a result too.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: Literal[1] = 1
+    level: Level
+    mixer: str
+    sweep: Sweep
+    length: int
+    batch: int
+    mini_batch: int
+    frames: int
+    dtype: str
+    direction: Pass
+    """`forward`, or `training` (forward and backward)."""
+    mode: Mode
+    status: Status
+    note: str = ""
+    backend: dict[str, str] = {}
+    """Operator -> backend that computed it."""
+    best_ms: float | None = None
+    p50_ms: float | None = None
+    p95_ms: float | None = None
+    samples: int = 0
+    clock: str = ""
+    peak_bytes: int | None = None
+    """Above inputs and parameters."""
+    saved_bytes: int | None = None
+    """Kept by the forward pass for the backward pass."""
+    floor_ms: float | None = None
+    """Least time that the machine's own peaks allow."""
+    bound: str = ""
+    """What that floor is bound by: `compute`, `memory` or `exp`."""
+    error: float | None = None
+    """Relative distance from the reference, operators only."""
+    peaks: Peaks | None = None
+    machine: Machine
+
+    @property
+    def case(self) -> Case:
+        """The case that was measured."""
+        return Case(**{name: getattr(self, name) for name in Case.__dataclass_fields__})
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """What a suite measures once."""
+        return (self.case, self.direction, self.mode, self.machine.kind, self.machine.device)
+
+
+def make_point(case: Case, **fields: Any) -> Point:
+    """Return a point of a case."""
+    return Point(**asdict(case), **fields)
+
+
+def append_points(path: Path, points: Iterable[Point]) -> None:
+    """Append points and have them on disk before returning; a line that a kill cut short goes first."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+b") as stream:
+        stream.seek(0)
+        stream.truncate(stream.read().rfind(b"\n") + 1)
+        for point in points:
+            stream.write(f"{point.model_dump_json(exclude_defaults=True)}\n".encode())
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def read_points(paths: Sequence[Path]) -> list[Point]:
+    """Return the points of some files, the later of two with the same key; a half-written last line is left out.
+
+    Raises:
+        IntegrityError: if a line is not a point.
+    """
+    points: dict[tuple[Any, ...], Point] = {}
+    for path in paths:
+        text = path.read_text(encoding="utf-8") if path.is_file() else ""
+        lines = text.splitlines()
+        for number, line in enumerate(lines, 1):
+            try:
+                point = Point.model_validate(json.loads(line))
+            except (ValueError, ValidationError) as error:
+                if number == len(lines) and not text.endswith("\n"):
+                    break  # the writer was stopped in the middle of it
+                raise IntegrityError(
+                    f"{path} line {number} is not a point of the scaling suite ({type(error).__name__}); "
+                    "delete the line to measure it again"
+                ) from error
+            points[point.key] = point
+    return list(points.values())

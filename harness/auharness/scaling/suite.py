@@ -1,0 +1,219 @@
+"""The suite: worker processes measure the cases, every point is on disk before the next, what is there is kept."""
+
+import json
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from auharness.errors import DataError
+from auharness.scaling.case import Case, Mode, Pass
+from auharness.scaling.machine import Machine, describe
+from auharness.scaling.point import Point, Status, append_points, make_point, read_points
+
+__all__ = ["Options", "run_suite"]
+
+START_S = 120.0
+"""Seconds that a worker gets to start, compile and wait for its turn, besides the limit of a case."""
+_OUT_OF_MEMORY = 137
+"""Exit status of a process that the kernel killed, as shells print it."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a suite measures."""
+
+    device: str
+    passes: Sequence[Pass] = ("forward", "training")
+    modes: Sequence[Mode] = ("eager",)
+    seconds: float = 0.3
+    """Budget of one timing."""
+    limit_s: float = 60.0
+    """A case that takes longer is stopped; its longer sisters are not tried."""
+    jobs: int = 1
+    """Workers at once; on a GPU they start at once and measure in turns."""
+    model: str = "au-ttt"
+
+
+def run_suite(
+    cases: Sequence[Case], path: Path, options: Options, *, tell: Callable[[Point], None] = lambda point: None
+) -> list[Point]:
+    """Measure the cases that `path` does not hold yet and return the points of all of them.
+
+    On a CPU one process measures a mixer at one level from short to long; on CUDA every case has a process of its own.
+
+    Args:
+        cases: from `plan`.
+        path: file of points, extended point by point.
+        options: device, passes, modes and budgets.
+        tell: called with every new point, from one thread at a time.
+
+    Raises:
+        DataError: if there is no such device.
+    """
+    device = torch.device(options.device)
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise DataError("scale: --device cuda, but torch sees no CUDA device; run 'auharness doctor', or use cpu")
+    machine = describe(device)
+    done = {point.key for point in read_points([path])}
+    wanted = [(which, mode) for which in options.passes for mode in options.modes]
+    open_cases = [
+        case for case in cases if any((case, *way, machine.kind, machine.device) not in done for way in wanted)
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        file = _File(path, tell)
+        jobs = [
+            _Worker(group, options, machine, file, Path(folder)) for group in _groups(open_cases, device.type == "cuda")
+        ]
+        with ThreadPoolExecutor(max(1, options.jobs)) as pool:
+            for future in [pool.submit(job.run) for job in jobs]:
+                future.result()
+    asked = set(cases)
+    return [point for point in read_points([path]) if point.case in asked and point.machine.device == machine.device]
+
+
+def _groups(cases: Sequence[Case], each: bool) -> list[list[Case]]:
+    if each:
+        return [[case] for case in cases]
+    return [list(group) for _, group in groupby(cases, key=lambda case: (case.level, case.mixer))]
+
+
+class _File:
+    """The file of points, written by one thread at a time."""
+
+    def __init__(self, path: Path, tell: Callable[[Point], None]) -> None:
+        self._path, self._tell, self._lock = path, tell, threading.Lock()
+
+    def add(self, point: Point) -> None:
+        with self._lock:
+            append_points(self._path, [point])
+            self._tell(point)
+
+
+class _Worker:
+    """A worker process, started again for the cases that are left after one has killed it."""
+
+    def __init__(self, cases: list[Case], options: Options, machine: Machine, file: _File, folder: Path) -> None:
+        self.cases, self.options, self.machine, self.file = cases, options, machine, file
+        self.lock = str(folder / "turn") if machine.kind == "cuda" else ""
+        self.folder = folder
+        self.seen: set[tuple[Case, Pass, Mode]] = set()
+
+    def run(self) -> None:
+        """Measure all cases."""
+        while self.cases:
+            case, status, note = self._serve()
+            if case is None:
+                return
+            left = self.cases[self.cases.index(case) + 1 :]
+            self._report(case, status, note)
+            if status == "time limit":
+                for longer in (other for other in left if other.sweep == case.sweep):
+                    self._report(longer, status, f"{case.tokens} tokens took longer than the limit")
+                left = [other for other in left if other.sweep != case.sweep]
+            self.cases = left
+
+    def _report(self, case: Case, status: Status, note: str) -> None:
+        """Say of all that was not measured of a case why it was not."""
+        for which in self.options.passes:
+            for mode in self.options.modes:
+                if (case, which, mode) not in self.seen:
+                    self._add(
+                        make_point(case, direction=which, mode=mode, status=status, note=note, machine=self.machine)
+                    )
+
+    def _add(self, point: Point) -> None:
+        self.seen.add((point.case, point.direction, point.mode))
+        self.file.add(point)
+
+    def _serve(self) -> tuple[Case | None, Status, str]:
+        """Run one process; return the case that ended it and how, or None when all are measured."""
+        with tempfile.TemporaryFile("w+", dir=self.folder, encoding="utf-8") as errors:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "auharness.scaling.worker"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+            )
+            clock = _Limit(process)
+            case: Case | None = None
+            try:
+                for line in self._lines(process):
+                    if "begin" in line:
+                        case = self.cases[line["begin"]]
+                        clock.set(START_S + self.options.limit_s)
+                    elif "timed" in line:
+                        clock.set(self.options.limit_s)
+                    elif "point" in line:
+                        self._add(Point.model_validate(line["point"]))
+                    elif case is not None:
+                        self._report(case, "failed", line["reason"])
+                code = process.wait()
+            finally:
+                clock.cancel()
+                process.kill()
+                process.wait()
+            if code == 0:
+                return None, "ok", ""
+            if clock.over:
+                return case, "time limit", f"stopped after {self.options.limit_s:.0f} s"
+            if case is None:
+                errors.seek(0)
+                last = (errors.read().strip().splitlines() or [f"exit {code}"])[-1]
+                raise DataError(f"scale: the worker does not start: {last}; run 'auharness doctor'")
+            return (
+                case,
+                "killed",
+                "the process died: out of memory?" if code in (-9, _OUT_OF_MEMORY) else f"exit {code}",
+            )
+
+    def _lines(self, process: "subprocess.Popen[str]") -> Iterator[dict[str, Any]]:
+        assert process.stdin is not None and process.stdout is not None
+        options = self.options
+        job = {
+            "device": options.device,
+            "cases": [asdict(case) for case in self.cases],
+            "passes": list(options.passes),
+            "modes": list(options.modes),
+            "seconds": options.seconds,
+            "model": options.model,
+            "lock": self.lock,
+        }
+        process.stdin.write(json.dumps(job) + "\n")
+        process.stdin.close()
+        for line in process.stdout:
+            yield json.loads(line)
+
+
+class _Limit:
+    """Kills a process that takes too long."""
+
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        self._process, self._timer = process, threading.Timer(START_S, self._kill)
+        self.over = False
+        self._timer.daemon = True
+        self._timer.start()
+
+    def set(self, seconds: float) -> None:
+        """Start counting anew."""
+        self._timer.cancel()
+        self._timer = threading.Timer(seconds, self._kill)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def cancel(self) -> None:
+        """Count no more."""
+        self._timer.cancel()
+
+    def _kill(self) -> None:
+        self.over = True
+        self._process.kill()

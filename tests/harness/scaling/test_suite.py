@@ -1,0 +1,100 @@
+"""The suite with real worker processes on sizes of a few tokens, and with workers that misbehave."""
+
+import json
+import sys
+
+import pytest
+import torch
+
+from auharness.errors import DataError
+from auharness.scaling import suite
+from auharness.scaling.case import plan
+from auharness.scaling.point import read_points
+from auharness.scaling.suite import Options, run_suite
+
+OPTIONS = {"sweeps": ["length"], "tokens": 64, "mini_batches": [16], "frames": [1], "at": 16, "dtype": "float32"}
+
+
+def cases(*lengths, mixers=("attention",)):
+    return plan({"op": list(mixers)}, lengths=list(lengths), **OPTIONS)
+
+
+@pytest.fixture
+def worker(monkeypatch, tmp_path):
+    """Put a script in the worker's place; `JOB` is what it was asked to do."""
+
+    def replace(script: str) -> None:
+        path = tmp_path / "worker.py"
+        path.write_text(
+            f"import json, sys, os, time\nJOB = json.loads(sys.stdin.readline())\n{script}", encoding="utf-8"
+        )
+        real = suite.subprocess.Popen
+
+        def popen(command, **options):
+            return real([sys.executable, str(path)], **options)
+
+        monkeypatch.setattr(suite.subprocess, "Popen", popen)
+
+    return replace
+
+
+def test_a_suite_measures_every_case_in_both_passes_and_is_not_repeated(tmp_path):
+    path, told = tmp_path / "points.jsonl", []
+    options = Options("cpu", seconds=0.0)
+    points = run_suite(cases(16, 32), path, options, tell=told.append)
+    assert [(p.length, p.direction, p.status) for p in points] == [
+        (length, direction, "ok") for length in (16, 32) for direction in ("forward", "training")
+    ]
+    assert points == read_points([path])
+    assert all(p.backend == {"attention": "sdpa-flash"} and p.best_ms and p.floor_ms and p.peaks for p in points)
+    assert all(p.error < 1e-5 for p in points)
+    before = len(told)
+    assert run_suite(cases(16, 32), path, options, tell=told.append) == points
+    assert len(told) == before  # everything was there
+
+
+def test_a_worker_that_dies_costs_one_case(worker, tmp_path):
+    worker(
+        """
+for number, case in enumerate(JOB["cases"]):
+    print(json.dumps({"begin": number}), flush=True)
+    if case["length"] == 32:
+        os._exit(137)
+    print(json.dumps({"failed": number, "reason": "ValueError: no"}), flush=True)
+"""
+    )
+    points = run_suite(cases(16, 32, 48), tmp_path / "points.jsonl", Options("cpu", passes=("forward",)))
+    assert [(p.length, p.status, p.note) for p in points] == [
+        (16, "failed", "ValueError: no"),
+        (32, "killed", "the process died: out of memory?"),
+        (48, "failed", "ValueError: no"),
+    ]
+
+
+def test_a_case_over_the_limit_is_stopped_and_longer_ones_are_not_tried(worker, tmp_path):
+    worker(
+        'print(json.dumps({"begin": 0}), flush=True)\nprint(json.dumps({"timed": True}), flush=True)\ntime.sleep(60)'
+    )
+    options = Options("cpu", passes=("forward",), limit_s=0.2)
+    points = run_suite(cases(16, 32), tmp_path / "points.jsonl", options)
+    assert [(p.length, p.status) for p in points] == [(16, "time limit"), (32, "time limit")]
+    assert points[1].note == "16 tokens took longer than the limit"
+
+
+def test_a_worker_that_does_not_start_is_one_line(worker, tmp_path):
+    worker('raise SystemExit("no such thing")')
+    with pytest.raises(DataError, match="the worker does not start: no such thing"):
+        run_suite(cases(16), tmp_path / "points.jsonl", Options("cpu"))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="asks for a machine without a GPU")
+def test_a_missing_gpu_is_one_line(tmp_path):
+    with pytest.raises(DataError, match="--device cuda, but torch sees no CUDA device"):
+        run_suite(cases(16), tmp_path / "points.jsonl", Options("cuda"))
+
+
+def test_a_job_is_one_line_of_json(worker, tmp_path):
+    worker(f"open({str(tmp_path / 'job.json')!r}, 'w').write(json.dumps(JOB))")
+    run_suite(cases(16), tmp_path / "points.jsonl", Options("cpu", seconds=0.5))
+    job = json.loads((tmp_path / "job.json").read_text(encoding="utf-8"))
+    assert (job["device"], job["seconds"], job["lock"], len(job["cases"])) == ("cpu", 0.5, "", 1)
