@@ -79,8 +79,8 @@ class Call:
 
     @property
     def read(self) -> int:
-        """Elements of the first argument."""
-        return self.args[0].numel() if isinstance(self.args[0], Tensor) else 0
+        """Elements of the first tensor that is given."""
+        return next((x.numel() for x in (*self.args, *self.kwargs.values()) if isinstance(x, Tensor)), 0)
 
 
 _Rule = Callable[[Call], int]
@@ -103,21 +103,20 @@ def other_flops(call: Call) -> int | None:
 def _rule(func: Any) -> _Rule | None:
     """Return the rule of an operator: by name, else by the tags that torch gives it, else none for products."""
     packet = getattr(func, "overloadpacket", func)
-    # `add_` costs what `add` costs
-    name = getattr(packet, "__name__", "").removesuffix("_")
-    if getattr(func, "namespace", "") == "aten" and name in _BY_NAME:
+    # `add_` costs what `add` costs; an operator of another library costs what it says, whatever its name
+    name = packet.__name__.removesuffix("_") if getattr(func, "namespace", "") == "aten" else ""
+    if name in _BY_NAME:
         return _BY_NAME[name]
     if torch.Tag.reduction in getattr(func, "tags", ()):
         return lambda call: call.read
-    if _is_pointwise(packet, name):
+    if any(_is_pointwise(variant) for variant in (packet, getattr(_aten, name, None) if name else None)):
         return lambda call: call.made
     return _nothing if packet in flop_registry or packet in PRODUCTS else None
 
 
-def _is_pointwise(packet: Any, name: str) -> bool:
-    # torch tags some overloads and in-place variants only
-    variants = [packet, getattr(_aten, name, None)] if name else [packet]
-    overloads = [getattr(p, o) for p in variants if hasattr(p, "overloads") for o in p.overloads()]
+def _is_pointwise(packet: Any) -> bool:
+    # torch tags some overloads only
+    overloads = [getattr(packet, overload) for overload in packet.overloads()] if hasattr(packet, "overloads") else []
     return any(torch.Tag.pointwise in o.tags and torch.Tag.reduction not in o.tags for o in overloads)
 
 

@@ -119,6 +119,12 @@ class Unrolled(TorchDispatchMode):
         name = func.overloadpacket.__name__
         if name in ("mm", "bmm"):
             self.macs += out.numel() * args[0].shape[-1]
+        elif name == "addmm":
+            self.macs += out.numel() * args[1].shape[-1]
+            self.others += out.numel()
+        elif name == "convolution":
+            self.macs += out.numel() * prod(args[1].shape[1:])
+            self.others += 0 if args[2] is None else out.numel()
         elif name in ("_softmax", "native_layer_norm"):
             self.others += 5 * args[0].numel()
         elif name == "var":
