@@ -1,10 +1,10 @@
 import torch
-from torch.library import custom_op
+from torch import library
 
 from auharness.efficiency import Uncounted, count
 
 
-@custom_op("auharness_test::exp", mutates_args=())
+@library.custom_op("auharness_test::exp", mutates_args=())
 def unknown(x: torch.Tensor) -> torch.Tensor:
     return 2 * x
 
