@@ -59,6 +59,9 @@ def add_parser(subparsers: Subparsers) -> None:
     mixers.add_argument("--model", default="au-ttt", help="plugin of the level model; it must have a setting 'mixer'")
     mixers.add_argument("--seconds", type=float, default=0.3, metavar="S", help="budget of one timing")
     mixers.add_argument("--limit", type=float, default=60.0, metavar="S", help="stop a case that takes longer")
+    mixers.add_argument(
+        "--minutes", type=float, default=float("inf"), metavar="M", help="start no case later; run again to go on"
+    )
     mixers.add_argument("--jobs", type=int, metavar="N", help="worker processes; on a GPU they measure in turns")
     mixers.add_argument("--out", type=Path, metavar="FILE", help="default runs/scaling/mixers-DEVICE.jsonl")
     mixers.set_defaults(handler=handle)
@@ -79,6 +82,7 @@ def handle(args: argparse.Namespace) -> int:
         limit_s=args.limit,
         jobs=args.jobs or (8 if args.device == "cuda" else 1),
         model=args.model,
+        deadline_s=60 * args.minutes,
     )
     points = run_suite(cases, out, options, tell=lambda point: say(args, _line(point)))
     page = write_scaling(out, out.parent)

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -41,6 +42,8 @@ class Options:
     jobs: int = 1
     """Workers at once; on a GPU they start at once and measure in turns."""
     model: str = "au-ttt"
+    deadline_s: float = float("inf")
+    """No case is started after as many seconds; the next call goes on from there."""
 
 
 def run_suite(
@@ -70,8 +73,10 @@ def run_suite(
     ]
     with tempfile.TemporaryDirectory() as folder:
         file = _File(path, tell)
+        until = time.monotonic() + options.deadline_s
         jobs = [
-            _Worker(group, options, machine, file, Path(folder)) for group in _groups(open_cases, device.type == "cuda")
+            _Worker(group, options, machine, file=file, folder=Path(folder), until=until)
+            for group in _groups(open_cases, device.type == "cuda")
         ]
         with ThreadPoolExecutor(max(1, options.jobs)) as pool:
             for future in [pool.submit(job.run) for job in jobs]:
@@ -101,15 +106,18 @@ class _File:
 class _Worker:
     """A worker process, started again for the cases that are left after one has killed it."""
 
-    def __init__(self, cases: list[Case], options: Options, machine: Machine, file: _File, folder: Path) -> None:
+    def __init__(
+        self, cases: list[Case], options: Options, machine: Machine, *, file: _File, folder: Path, until: float
+    ) -> None:
         self.cases, self.options, self.machine, self.file = cases, options, machine, file
         self.lock = str(folder / "turn") if machine.kind == "cuda" else ""
         self.folder = folder
+        self.until = until
         self.seen: set[tuple[Case, Pass, Mode]] = set()
 
     def run(self) -> None:
-        """Measure all cases."""
-        while self.cases:
+        """Measure all cases, unless it is too late to begin."""
+        while self.cases and time.monotonic() < self.until:
             case, status, note = self._serve()
             if case is None:
                 return
@@ -149,6 +157,8 @@ class _Worker:
             try:
                 for line in self._lines(process):
                     if "begin" in line:
+                        if time.monotonic() > self.until:
+                            return None, "ok", ""
                         case = self.cases[line["begin"]]
                         clock.set(START_S + self.options.limit_s)
                     elif "timed" in line:

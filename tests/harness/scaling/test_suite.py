@@ -98,3 +98,17 @@ def test_a_job_is_one_line_of_json(worker, tmp_path):
     run_suite(cases(16), tmp_path / "points.jsonl", Options("cpu", seconds=0.5))
     job = json.loads((tmp_path / "job.json").read_text(encoding="utf-8"))
     assert (job["device"], job["seconds"], job["lock"], len(job["cases"])) == ("cpu", 0.5, "", 1)
+
+
+def test_no_case_is_begun_after_the_deadline_and_the_next_call_goes_on(worker, tmp_path):
+    answer = 'json.dumps({"failed": number, "reason": "no"})'
+    worker(
+        'for number in range(len(JOB["cases"])):\n'
+        '    print(json.dumps({"begin": number}), flush=True)\n'
+        f"    print({answer}, flush=True)\n"
+        "    time.sleep(0.3)\n"
+    )
+    path, early = tmp_path / "points.jsonl", Options("cpu", passes=("forward",), deadline_s=0.4)
+    first = run_suite(cases(16, 32, 48), path, early)
+    assert 0 < len(first) < 3
+    assert len(run_suite(cases(16, 32, 48), path, Options("cpu", passes=("forward",)))) == 3
