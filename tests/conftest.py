@@ -6,7 +6,7 @@ import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -14,7 +14,9 @@ import pytest
 import torch
 
 import auharness
-from auharness.runner import RunResult
+
+if TYPE_CHECKING:
+    from auharness.runner import RunResult
 
 MINI = {
     "bp4d": ("F001", "F002", "F003", "F005", "F004", "F006"),
@@ -80,13 +82,13 @@ def disfa_mini(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def run_mini(bp4d_mini: Path, tmp_path: Path) -> Callable[..., RunResult]:
+def run_mini(bp4d_mini: Path, tmp_path: Path) -> "Callable[..., RunResult]":
     """Run a small model on `bp4d_mini` in this process, a fraction of a second per fold; options replace the defaults.
 
     The run goes to `tmp_path / "runs"`.
     """
 
-    def run(**options: Any) -> RunResult:
+    def run(**options: Any) -> "RunResult":
         given: dict[str, Any] = {
             "model": "small-cnn",
             "protocol": "bp4d-3fold",
