@@ -4,6 +4,7 @@ Operators of 6 heads of 64 (TTT, attention), 768 channels with a state of 16 (Ma
 128 (Mamba-2); layers of 384 channels. One direction reads every token once; `-bi` reads both ways in one call.
 """
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -287,8 +288,7 @@ def _of_module(case: Case, module: nn.Module, inputs: tuple[Tensor, ...], device
         return out if isinstance(out, Tensor) else out.logits
 
     def work(which: Pass) -> Work:
-        meta = [torch.empty_like(x, device="meta") for x in inputs]
-        macs = count(module, meta).macs
+        macs = count(copy.deepcopy(module).to("meta"), [x.to("meta") for x in inputs]).macs
         return Work(2.0 * macs * (1 if which == "forward" else 3))
 
     return Subject(forward, tuple(module.parameters()), work, module=module)

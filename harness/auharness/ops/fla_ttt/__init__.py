@@ -41,7 +41,7 @@ def _refuses(query: Tensor, *, mini_batch: int, **facts: object) -> str | None:
 
 def _library(function: str) -> Backend[Callable[..., Tensor]]:
     return Backend(
-        f"auharness.ops.fla_ttt.library:{function}",
+        f"auharness.ops.fla_ttt.kernels:{function}",
         missing=needs("fla", extra="gpu", device="cuda"),
         refuses=_refuses,
         reads_half=True,

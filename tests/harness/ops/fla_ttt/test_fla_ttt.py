@@ -73,11 +73,11 @@ def test_its_kernels_get_tokens_before_heads_and_unscaled_queries(function, argu
     library = SimpleNamespace(fused_chunk_ttt_linear=kernel, chunk_ttt_linear=kernel)
     for name, module in (("fla", SimpleNamespace()), ("fla.ops", SimpleNamespace()), ("fla.ops.ttt", library)):
         monkeypatch.setitem(sys.modules, name, module)
-    monkeypatch.delitem(sys.modules, "auharness.ops.fla_ttt.library", raising=False)
-    adapter = importlib.import_module("auharness.ops.fla_ttt.library")
+    monkeypatch.delitem(sys.modules, "auharness.ops.fla_ttt.kernels", raising=False)
+    adapter = importlib.import_module("auharness.ops.fla_ttt.kernels")
     given = arguments(37, constant=False)
     out = getattr(adapter, function)(*given, mini_batch=16, eps=1e-6)
-    monkeypatch.delitem(sys.modules, "auharness.ops.fla_ttt.library")
+    monkeypatch.delitem(sys.modules, "auharness.ops.fla_ttt.kernels")
     # the state travels in float32
     torch.testing.assert_close(out, fla_ttt(*given, mini_batch=16), rtol=1e-5, atol=1e-5)
 

@@ -19,7 +19,7 @@ def first(self, *args, **options):
 
 
 Autotuner.run = first
-from auharness.ops.fla_ttt import library
+from auharness.ops.fla_ttt import kernels
 from auharness.ops.fla_ttt.reference import fla_ttt_reference
 
 torch.manual_seed(0)
@@ -27,7 +27,7 @@ q, k, v = (torch.randn(1, 2, 40, 16, requires_grad=True) for _ in range(3))
 rest = (torch.rand(1, 2, 40) / 16, torch.randn(2, 16, 16) / 10, torch.randn(2, 1, 16) / 5)
 given = (q, k, v, *rest, 1 + torch.randn(2, 16) / 5, torch.randn(2, 16) / 5)
 results = []
-for function in (fla_ttt_reference, library.fused, library.chunk):
+for function in (fla_ttt_reference, kernels.fused, kernels.chunk):
     out = function(*given, mini_batch=16, eps=1e-6)
     results.append((out, *torch.autograd.grad(out.square().sum(), (q, k, v))))
 for result in results[1:]:
