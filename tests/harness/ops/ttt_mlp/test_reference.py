@@ -11,6 +11,11 @@ SIZES = [  # token, mini_batch, d
     *((1, mini_batch, d) for mini_batch in (1, 7, 14, 16) for d in (8, 64)),
     *((7, mini_batch, d) for mini_batch in (1, 7, 14, 16) for d in (8, 64)),
     *((37, mini_batch, d) for mini_batch in (1, 7, 14, 16, 37) for d in (8, 64)),
+    *(
+        pytest.param(197, mini_batch, d, marks=pytest.mark.nightly)
+        for mini_batch in (1, 7, 14, 16, 197)
+        for d in (8, 64)
+    ),
 ]
 
 
