@@ -72,7 +72,6 @@ def handle(args: argparse.Namespace) -> int:
     from auharness.leaderboard import write_scaling
     from auharness.scaling.suite import Options, run_suite
 
-    cases = _cases(args)
     out = args.out or Path("runs/scaling") / f"mixers-{args.device}.jsonl"
     options = Options(
         args.device,
@@ -84,6 +83,7 @@ def handle(args: argparse.Namespace) -> int:
         model=args.model,
         deadline_s=60 * args.minutes,
     )
+    cases = _cases(args)
     points = run_suite(cases, out, options, tell=lambda point: say(args, _line(point)))
     page = write_scaling(out, out.parent)
     broken = [point for point in points if point.status in ("failed", "wrong", "killed")]

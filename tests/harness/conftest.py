@@ -1,3 +1,5 @@
+"""Fixtures that packages of the core share."""
+
 from dataclasses import replace
 
 import pytest
