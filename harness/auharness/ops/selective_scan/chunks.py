@@ -19,7 +19,7 @@ __all__ = ["CHUNK", "Block", "Inputs", "Options", "Sums", "blocks"]
 
 CHUNK: Final = 16  # tokens between two states that are kept
 
-_CORE_BLOCK = 2**18  # numbers in the states of a chunk, per core: three such arrays, or parts of them, stay in cache
+_CORE_BLOCK = 2**19  # numbers in the states of a chunk, per core: fewer pay for more calls, more leave the cache
 _DEVICE_BLOCK = 2**25  # the same on a device, where the number of calls is what costs
 _LINEAR_FROM = 20.0  # from here softplus is the identity, as in torch and mamba-ssm
 _ZERO_RATE = 1e-20  # stands for every rate nearer to zero: zero-order hold divides by it, and its values are the same
