@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from auharness.ops.backends import full_precision
 from auharness.ops.ttt.centred import reconstruction_gradient, row_scale, through_norm, through_reconstruction
 from auharness.ops.ttt.layout import Layout, Pieces, load, store
 from auharness.ops.ttt.mini_batch import MiniBatch, walk
@@ -87,7 +88,8 @@ class _TTTLinear(torch.autograd.Function):
         state = next(saved).clone()  # the backward pass takes its steps back in place
         traces = [_Trace(*fields) for fields in zip(*[saved] * len(_Trace._fields), strict=True)]
         d_state = torch.cat((d_w, d_b), -2).flatten(0, 2)
-        return None, None, *_backward(inputs, traces, ctx.layout, d_out, state, d_state)
+        with full_precision(d_out.device):  # the caller may be inside of autocast
+            return None, None, *_backward(inputs, traces, ctx.layout, d_out, state, d_state)
 
 
 def _forward(inputs: _Inputs, layout: Layout, eps: float, traces: list[_Trace] | None = None) -> tuple[Tensor, Tensor]:

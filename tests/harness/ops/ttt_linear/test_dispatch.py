@@ -79,6 +79,15 @@ def test_half_precision_is_computed_in_float32(problem, backend):
     torch.testing.assert_close(out, truth.bfloat16(), rtol=0, atol=0)
 
 
+def test_gradients_are_computed_in_float32_where_autocast_is_on(problem):
+    arguments = problem(1, 2, 20, 8, 7, dtype=torch.float32)
+    out = ttt_linear(*arguments, mini_batch=7, backend="torch")
+    truth = torch.autograd.grad(out.sum(), arguments, retain_graph=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        gradients = torch.autograd.grad(out.sum(), arguments)
+    torch.testing.assert_close(gradients, truth, rtol=0, atol=0)
+
+
 def test_the_fast_path_is_the_default():
     q = torch.zeros(1, 1, 4, 8)
     assert ttt_linear_backend(q) == "torch"
