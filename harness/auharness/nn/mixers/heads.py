@@ -28,6 +28,8 @@ def head_width(dim: int, heads: int, *, even: bool = False) -> int:
 def rotate(x: Tensor, positions: Tensor) -> Tensor:
     """Return `x [..., token, d]` with channels 2i, 2i+1 turned by `position * 10000^(-2i/d)` (RoFormer, eq. 15).
 
+    The result has the type of `x`; it is computed in at least float32.
+
     >>> rotate(torch.ones(1, 2), torch.tensor([0])).tolist()
     [[1.0, 1.0]]
     """
@@ -37,4 +39,4 @@ def rotate(x: Tensor, positions: Tensor) -> Tensor:
     angle = positions.to(kind)[:, None] * _BASE ** (-pair / x.shape[-1])
     even, odd = torch.unflatten(x, -1, (-1, 2)).unbind(-1)
     turned = even * angle.cos() - odd * angle.sin(), even * angle.sin() + odd * angle.cos()
-    return torch.stack(turned, -1).flatten(-2)
+    return torch.stack(turned, -1).flatten(-2).to(x.dtype)

@@ -102,3 +102,20 @@ def test_equals_the_layer_by_hand(kind, base_lr, names, length, mini_batch, opti
     for name, (value, true) in pairs.items():
         error = ((value - true).norm() / true.norm()).item()
         assert error < 1e-10, f"{name} is off by {error:.1e}"
+
+
+@pytest.mark.parametrize("kind", [TTTLinear, TTTMLP])
+@pytest.mark.parametrize("autocast", [False, True])
+def test_half_precision_stays_half_and_near(kind, autocast):
+    torch.manual_seed(0)
+    layer, x = kind(16, heads=2, mini_batch=4), torch.randn(2, 9, 16)
+    truth = layer(x)
+    if autocast:
+        with torch.autocast("cpu", torch.bfloat16):
+            out = layer(x)
+            out.float().square().sum().backward()  # inside, as some training loops do
+        assert all(p.grad.isfinite().all() for p in layer.parameters())
+    else:
+        out = layer.bfloat16()(x.bfloat16())
+    assert out.dtype == torch.bfloat16
+    assert (out.float() - truth).norm() / truth.norm() < 0.02
