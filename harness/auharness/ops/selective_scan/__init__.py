@@ -8,12 +8,14 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, Literal, Protocol, TypeVar, overload
 
+import torch
 from torch import Tensor
 
 from auharness.errors import UsageError, near
-from auharness.ops.backends import Backend, choose, full_precision, resolve
+from auharness.ops.backends import Backend, choose, full_precision, needs, resolve
 from auharness.ops.scan import Direction
 from auharness.ops.selective_scan.arguments import fitted
+from auharness.ops.selective_scan.mamba_ssm import mamba_ssm_missing, mamba_ssm_refuses, selective_scan_mamba_ssm
 from auharness.ops.selective_scan.reference import selective_scan_reference
 from auharness.ops.selective_scan.torch_fast import selective_scan_torch
 
@@ -51,9 +53,29 @@ class _Scan(Protocol):
     ) -> tuple[Tensor, Tensor]: ...
 
 
+def _not_for_triton(u: Tensor, *, state_size: int, **facts: object) -> str | None:
+    if not u.is_cuda:
+        return f"its kernels run on a GPU, u is on {u.device}"
+    if u.dtype == torch.float64:
+        return "its kernels have no float64"
+    return f"its kernels have states of at most 256, not {state_size}" if state_size > 256 else None
+
+
 # in order of preference
 _BACKENDS: Final[Mapping[str, Backend[_Scan]]] = MappingProxyType(
-    {"torch": Backend(selective_scan_torch), "reference": Backend(selective_scan_reference)}
+    {
+        "mamba-ssm": Backend(
+            selective_scan_mamba_ssm, missing=mamba_ssm_missing, refuses=mamba_ssm_refuses, reads_half=True
+        ),
+        "triton": Backend(
+            "auharness.ops.selective_scan.triton_gpu:selective_scan_triton",
+            missing=needs("triton", extra="gpu", device="cuda"),
+            refuses=_not_for_triton,
+            reads_half=True,
+        ),
+        "torch": Backend(selective_scan_torch),
+        "reference": Backend(selective_scan_reference),
+    }
 )
 
 
@@ -81,7 +103,6 @@ def selective_scan_backend(
     Raises:
         UsageError: `discretization`, `direction` or `backend` is unknown, or the backend cannot serve this call.
 
-    >>> import torch
     >>> selective_scan_backend(torch.zeros(1, 4, 8), backend="reference")
     'reference'
     """
@@ -176,7 +197,8 @@ def selective_scan(
             the two in one pass: every tensor then has a leading axis of 2 (one per direction) or 1 (shared).
         suffix: tokens at the end (CLS) that are read last in either direction (AU-TTT, eq. 6).
         initial_state: state before the first token `[batch, dim, state]`, or None for zeros.
-        backend: a name in the message of an unknown one; unset takes the fastest that serves these tensors.
+        backend: `torch` or `reference`, `numba` on a CPU, `triton` or `mamba-ssm` on a GPU; unset takes the fastest
+            that serves these tensors.
         return_state: also return the state after the last token.
 
     Returns:
