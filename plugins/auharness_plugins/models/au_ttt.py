@@ -40,6 +40,8 @@ Where the paper is silent or the text allows two readings (setting = default):
     from zero output.
 21. Rates, weights and margin across domains: those of the training rows of the source.
 22. DISFA starts from the same ImageNet weights as BP4D, not from a BP4D model.
+Other mixers (`mixer = mamba`, `attention`, `linear`) are not the paper's: they stand in the place of Bi-TTT and of the
+AU RoI TTT in the same frame, so that mixers are compared and nothing else. Mamba reads both ways as Vision Mamba does.
 The gradient through p_m^gamma (`focusing = detached`) is not given either; the loss's ancestors hold it constant.
 The preset `literal` ties the directions, takes the squared norm and attaches the focusing weight.
 """
@@ -60,7 +62,7 @@ from auharness.hookspecs import hookimpl
 from auharness.losses import heatmap_mse, mdwa, wdi
 from auharness.nn.au_heatmap import Table, au_centres, au_heatmaps, signed_heatmaps
 from auharness.nn.encoder import Encoder, Mlp, tokens_per_row
-from auharness.nn.mixers import MIXERS, BiTTT, TTTLinear
+from auharness.nn.mixers import MIXERS, BiMamba, BiTTT, TTTLinear
 from auharness.nn.msp import MSP
 from auharness.nn.patch import Stem, make_stem
 from auharness.nn.roi import RoiPool, RoiScatter, roi_pool, roi_scatter
@@ -68,7 +70,7 @@ from auharness.records import Task
 
 FG_NET_GRID = 128
 """Cells per side on which FG-Net states its Gaussian."""
-_SILENT = re.compile(r"^heatmap_head\.|\.roi\.mixer\.(o_)?proj\.")
+_SILENT = re.compile(r"^heatmap_head\.|\.roi\.mixer\.(o_|out_)?proj\.")
 """What is set to zero where pre-trained weights do not hold it (point 20)."""
 
 
@@ -195,10 +197,12 @@ class AUTTT(ModelPlugin):
     heads: int = Field(6, ge=1, description="number of heads")  # sec. III-A
     position_std: float = Field(0.02, ge=0, description="deviation of fresh position embeddings")  # ViT
     mlp_ratio: float = Field(4.0, gt=0, description="hidden width of the MLP / dim")  # ViT-S
-    mixer: Literal["ttt", "attention", "linear"] = Field("ttt", description="token mixer of the main and RoI branch")
+    mixer: Literal["ttt", "mamba", "attention", "linear"] = Field(
+        "ttt", description="token mixer of the main and RoI branch"
+    )
     mini_batch: Literal["row"] | int = Field("row", description="TTT tokens per step; row: the tokens of one row")
     rope: bool = Field(True, description="rotary positions of the TTT layers, restarting with each mini-batch")
-    scan: Literal["forward", "both"] = Field("both", description="TTT scan directions")
+    scan: Literal["forward", "both"] = Field("both", description="scan directions of TTT and Mamba")
     tied: bool = Field(False, description="both directions share their weights")
     msp: bool = Field(True, description="multi-scale perception branch")
     dilations: tuple[int, ...] = Field((1, 3, 5), description="dilation rates of MSP")  # sec. III-A
@@ -310,6 +314,8 @@ class AUTTT(ModelPlugin):
     def _mixer(self, mini_batch: int) -> nn.Module:
         if self.mixer == "ttt" and self.scan == "both":
             return BiTTT(self.dim, heads=self.heads, mini_batch=mini_batch, rope=self.rope, suffix=1, tied=self.tied)
+        if self.mixer == "mamba" and self.scan == "both":
+            return BiMamba(self.dim, suffix=1)
         return self._forward_mixer(mini_batch)
 
     def _forward_mixer(self, mini_batch: int) -> nn.Module:

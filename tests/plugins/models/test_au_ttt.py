@@ -6,7 +6,7 @@ from auharness.api import Output
 from auharness.errors import DataError, UsageError
 from auharness.losses import mdwa, wdi
 from auharness.nn.au_heatmap import au_heatmaps, signed_heatmaps
-from auharness.nn.mixers import TTTLinear
+from auharness.nn.mixers import Attention, BiMamba, BiTTT, Mamba, TTTLinear
 from auharness.records import Task
 from auharness_plugins.models.au_ttt import AUTTT, AUTTTBlock, RoiBranch
 
@@ -175,12 +175,29 @@ def test_every_parameter_gets_a_gradient(names):
         assert parameter.grad.abs().max() > 0, name
 
 
-@pytest.mark.parametrize("changes", [{"mixer": "attention"}, {"mixer": "linear"}, {"fusion": "cls"}])
+@pytest.mark.parametrize(
+    "changes", [{"mixer": "attention"}, {"mixer": "mamba"}, {"mixer": "linear"}, {"fusion": "cls"}]
+)
 def test_other_mixers_and_readouts_train_too(changes):
     plugin, module = _built(**changes)
     batch = _batch(_task())
     sum(plugin.loss(_run(module, batch), batch, _task()).values()).backward()
     assert all(parameter.grad is not None for parameter in module.parameters())
+
+
+def test_mixers_swap_within_the_same_frame():
+    frames = {}
+    for mixer, kinds in {
+        "ttt": (BiTTT, TTTLinear),
+        "mamba": (BiMamba, Mamba),
+        "attention": (Attention, Attention),
+    }.items():
+        _, module = _built(mixer=mixer)
+        block = module.encoder.blocks[0]
+        assert (type(block.mixer), type(block.roi.mixer)) == kinds
+        frames[mixer] = {name: p.shape for name, p in module.named_parameters() if ".mixer." not in name}
+    assert frames["ttt"] == frames["mamba"] == frames["attention"]
+    assert type(_built(mixer="mamba", scan="forward")[1].encoder.blocks[0].mixer) is Mamba
 
 
 @pytest.mark.parametrize("variant", AUTTT.variants)
@@ -287,7 +304,7 @@ def test_the_encoder_for_pre_training_has_no_roi_branch_and_needs_no_landmarks()
     assert encoder(torch.randn(2, 3, 32, 32)).shape == (2, 17, 16)
 
 
-@pytest.mark.parametrize("mixer", ["ttt", "attention", "linear"])
+@pytest.mark.parametrize("mixer", ["ttt", "mamba", "attention", "linear"])
 def test_after_loading_pre_trained_weights_the_new_parts_are_silent(mixer):
     plugin, module = _built(mixer=mixer)
     torch.manual_seed(9)
