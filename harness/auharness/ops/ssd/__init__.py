@@ -61,12 +61,17 @@ def _tf32_allowed() -> bool:
     return matmul.allow_tf32
 
 
+# of all of mamba-ssm only Python and Triton are needed here, and its compiled parts take long to build
+_INSTALL: Final = (
+    "MAMBA_SKIP_CUDA_BUILD=TRUE MAMBA_FORCE_BUILD=TRUE pip install --no-deps --no-build-isolation mamba-ssm"
+)
+
 # in order of preference
 _BACKENDS: Final[Mapping[str, Backend[_Scan]]] = MappingProxyType(
     {
         "mamba-ssm": Backend(
             "auharness.ops.ssd.mamba_ssm:ssd_mamba_ssm",
-            missing=needs("mamba_ssm", extra="mamba", device="cuda"),
+            missing=needs("mamba_ssm", install=_INSTALL, device="cuda"),
             refuses=_not_for_kernels,
             reads_half=True,
         ),
