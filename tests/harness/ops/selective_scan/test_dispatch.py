@@ -89,6 +89,12 @@ def test_no_reference_and_no_float64_are_chosen_unasked():
     assert selective_scan_backend(u, backend="reference") == "reference"
 
 
+@pytest.mark.parametrize("backend", ["mamba-ssm", "triton"])
+def test_a_backend_of_the_gpu_says_why_it_does_not_serve_the_cpu(problem, backend):
+    with pytest.raises(UsageError, match=f"backend '{backend}' cannot be used here: .*; leave backend unset"):
+        selective_scan(**problem(1, 10, 3, 4), backend=backend)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

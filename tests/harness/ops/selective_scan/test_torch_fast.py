@@ -86,6 +86,24 @@ def test_keeps_its_precision_from_no_decay_to_all(problem, results, discretizati
 
 
 @pytest.mark.parametrize("discretization", ["euler", "zoh"])
+def test_float32_rounds_like_the_reference(problem, results, discretization):
+    arguments = problem(1, 197, 16, 16, dtype=torch.float32)
+    wide = {name: x.detach().double().requires_grad_() for name, x in arguments.items()}
+    options = {"discretization": discretization, "delta_softplus": True}
+    truth = results(operator("reference", **options), wide)
+    errors = {
+        backend: {
+            name: (value - truth[name]).norm() / truth[name].norm()
+            for name, value in results(operator(backend, **options), arguments).items()
+        }
+        for backend in ("torch", "reference")
+    }
+    for name, error in errors["torch"].items():
+        # powers of two of a rate times log2(e) round once more than the powers of e of the rate
+        assert error < 3 * errors["reference"][name] + 1e-7, name
+
+
+@pytest.mark.parametrize("discretization", ["euler", "zoh"])
 def test_a_long_memory_does_not_overflow(problem, discretization):
     # the decay over a chunk is exp(-4800): forms that divide by cumulated decays fail here
     arguments = problem(1, 40, 2, 3, full=False, dtype=torch.float32)
