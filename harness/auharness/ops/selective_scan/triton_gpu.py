@@ -5,7 +5,7 @@ or depends on its data, so that a CUDA graph can hold the calls.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final, NamedTuple
 
@@ -113,14 +113,15 @@ class _SelectiveScan(torch.autograd.Function):
 def _forward(inputs: _Inputs, options: _Options, *, save: bool) -> tuple[Tensor, Tensor, Tensor | None]:
     """Return y, the last state, and the states to `save` for the backward pass."""
     cut = _Cut(inputs, options, lanes=1)
-    y, last = cut.like(inputs.u), cut.full(*cut.chain, cut.channels, cut.states)
+    y, last = inputs.u.new_empty(inputs.u.shape), cut.full(cut.channels, cut.states)
     starts = cut.kept(triton.cdiv(cut.tokens, _EVERY)) if save else None
     carried = None
     if cut.chunks > 1:
-        carried, total = cut.kept(cut.chunks), cut.full(*cut.chain, cut.chunks, cut.channels)
-        cut.launch(chunk_states, local=carried, total=total)
-        cut.launch(carry_states, chunks=1, local=carried, total=total, BACK=False)
-    cut.launch(scan_forward, carried=carried, starts=starts, y=y, last=last, CARRIED=carried is not None, SAVE=save)
+        carried, total = cut.kept(cut.chunks), cut.full(cut.chunks, cut.channels)
+        cut.launch(chunk_states, {"local": carried, "total": total})
+        cut.launch(carry_states, {"local": carried, "total": total, "BACK": False}, chunks=1)
+    outputs = {"carried": carried, "starts": starts, "y": y, "last": last}
+    cut.launch(scan_forward, {**outputs, "CARRIED": carried is not None, "SAVE": save})
     return y, last, starts
 
 
@@ -133,31 +134,23 @@ def _backward(
     d_last = None if d_last is None else _unit_stride(d_last)
     carried = None
     if cut.chunks > 1:
-        carried, total = cut.kept(cut.chunks), cut.full(*cut.chain, cut.chunks, cut.channels)
-        cut.launch(chunk_gradients, dy=dy, local=carried, total=total)
-        cut.launch(carry_states, chunks=1, first=d_last, local=carried, total=total, BACK=True)
-    sums = {name: cut.full(*cut.chain, cut.chunks, cut.channels) for name in ("d_skip", "d_bias")}
-    sums["d_a"] = cut.full(*cut.chain, cut.chunks, cut.channels, cut.states)
-    parts = {name: cut.full(cut.blocks, *cut.chain, cut.tokens, cut.states) for name in ("d_b", "d_c")}
-    tokens = {name: cut.like(x) for name, x in (("du", inputs.u), ("d_delta", inputs.delta), ("d_z", inputs.z))}
-    d_first = cut.full(*cut.chain, cut.channels, cut.states)
-    cut.launch(
-        scan_backward,
-        **{"starts": starts, "dy": dy, "d_last": d_last, "carried": carried, "scratch": cut.scratch()},
-        **sums,
-        **parts,
-        **tokens,
-        d_first=d_first,
-        HAS_LAST=d_last is not None,
-        CARRIED=carried is not None,
-    )
-    d_a, d_skip, d_bias = (sums[name].sum((1, 2)) for name in ("d_a", "d_skip", "d_bias"))
-    d_b, d_c = (parts[name].sum(0) for name in ("d_b", "d_c"))
-    gradients = (tokens["du"], tokens["d_delta"], d_a, d_b, d_c, d_skip, tokens["d_z"], d_bias, d_first)
-    return tuple(
-        None if x is None or gradient is None else gradient.to(x.dtype)
-        for x, gradient in zip(inputs, gradients, strict=True)
-    )
+        carried, total = cut.kept(cut.chunks), cut.full(cut.chunks, cut.channels)
+        cut.launch(chunk_gradients, {"dy": dy, "local": carried, "total": total})
+        cut.launch(carry_states, {"first": d_last, "local": carried, "total": total, "BACK": True}, chunks=1)
+    given = {"starts": starts, "dy": dy, "d_last": d_last, "carried": carried, "scratch": cut.scratch()}
+    flags = {"HAS_LAST": d_last is not None, "CARRIED": carried is not None}
+    own = {"d_first": cut.full(cut.channels, cut.states)}
+    # one part per chunk, or per block of channels, to be added in a fixed order
+    sums = {"d_a": cut.full(cut.chunks, cut.channels, cut.states)}
+    parts = {name: cut.full(cut.tokens, cut.states, parts=cut.blocks) for name in ("d_b", "d_c")}
+    for name in ("u", "delta", "z"):
+        x = getattr(inputs, name)
+        own |= {} if x is None else {f"d_{name}": x.new_empty(x.shape)}
+    for name in ("skip", "bias"):
+        sums |= {} if getattr(inputs, name) is None else {f"d_{name}": cut.full(cut.chunks, cut.channels)}
+    cut.launch(scan_backward, {**dict.fromkeys(("d_z", "d_skip", "d_bias")), **given, **flags, **own, **sums, **parts})
+    found = own | {name: x.sum((1, 2)) for name, x in sums.items()} | {name: x.sum(0) for name, x in parts.items()}
+    return tuple(None if x is None else found[f"d_{name}"].to(x.dtype) for name, x in inputs._asdict().items())
 
 
 class _Cut:
@@ -182,9 +175,9 @@ class _Cut:
             **{"SOFTPLUS": options.softplus, "ZOH": options.zoh},
         }
 
-    def launch(self, kernel: Any, *, chunks: int | None = None, **special: Tensor | bool | None) -> None:
+    def launch(self, kernel: Any, special: Mapping[str, Tensor | bool | None], *, chunks: int | None = None) -> None:
         """Run a program per chain, chunk and block on `special` and what all kernels share, found by parameter name."""
-        arguments = self.shared | self.inputs._asdict() | special
+        arguments = {**self.shared, **self.inputs._asdict(), **special}
         for name in ("skip", "z", "bias", "first"):
             arguments[f"HAS_{name.upper()}"] = arguments[name] is not None
         reach = max(self.channels, self.states)
@@ -199,22 +192,19 @@ class _Cut:
         with _on_device_of(self.inputs.u):
             kernel[(programs,)](*(arguments[name] for name in kernel.arg_names), num_warps=self.warps, num_stages=1)
 
-    def like(self, x: Tensor | None) -> Tensor | None:
-        """Return uninitialised tokens of the type of `x`."""
-        return None if x is None else x.new_empty(x.shape)
-
-    def full(self, *shape: int) -> Tensor:
-        """Return uninitialised float32 numbers."""
-        return self.inputs.u.new_empty(shape, dtype=torch.float32)
+    def full(self, *shape: int, parts: int | None = None) -> Tensor:
+        """Return uninitialised float32 numbers `[directions, batch, *shape]`, or `parts` of them."""
+        lead = self.chain if parts is None else (parts, *self.chain)
+        return self.inputs.u.new_empty((*lead, *shape), dtype=torch.float32)
 
     def kept(self, rows: int) -> Tensor:
         """Return uninitialised memory for `rows` states per chain, as the kernels lay them out."""
-        return self.full(*self.chain, rows, self.blocks * _CHANNELS * self.states)
+        return self.full(rows, self.blocks * _CHANNELS * self.states)
 
     def scratch(self) -> Tensor:
         """Return uninitialised memory for the states inside a piece of `_EVERY` tokens, per program."""
         tile = self.shared["NR"] * self.shared["NL"] * _CHANNELS
-        return self.full(math.prod(self.chain) * self.chunks * self.blocks, _EVERY // 3, tile)
+        return self.full(self.chunks * self.blocks, _EVERY // 3, tile)
 
 
 def _chunks(programs: int, tokens: int, device: torch.device) -> tuple[int, int]:

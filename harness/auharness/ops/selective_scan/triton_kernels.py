@@ -1,9 +1,12 @@
 """The kernels of the Triton backend: one program per direction, sequence, chunk of tokens and block of channels.
 
-A state is a register tile `[NR, BD, NL]` with the channels along the lanes of a warp and state `n = NR nl + nr`, so that
-a thread holds consecutive ones. Time runs in groups of tokens written out by hand: the loads of a group come before its
+A state is a register tile `[NR, BD, NL]`, the channels along the lanes of a warp; state `n = NR nl + nr`, so that a
+thread holds consecutive ones. Time runs in groups of tokens written out by hand: the loads of a group come before its
 stores. Rates carry log2(e), so that a decay is one exp2. A token past the end has step size 0 and changes nothing.
 """
+
+# what a kernel takes and returns has no type in Python
+# mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator"
 
 import math
 from typing import Any
@@ -151,10 +154,7 @@ def _advance(h, size, u, b, rate, inverse, ZOH: tl.constexpr):
     size_, u_ = size[None, :, None], u[None, :, None]
     exponent = size_ * rate
     decay = tl.exp2(exponent)
-    if ZOH:
-        taken_in = _held(exponent, decay, size_, inverse) * (b * u_)
-    else:
-        taken_in = b * (size_ * u_)
+    taken_in = _held(exponent, decay, size_, inverse) * (b * u_) if ZOH else b * (size_ * u_)
     return decay * h + taken_in, decay
 
 
@@ -251,7 +251,7 @@ def scan_forward(
     if HAS_Z:
         z0, z1, z2, z3 = _four_rows(z, z_t, step, tokens, pivot, live, WIDE)
     for step in range(chunk * span, tl.minimum(chunk * span + span, tokens), 4):
-        if SAVE:
+        if SAVE:  # noqa: SIM102  # decided when compiling, the other when running
             if step % every == 0:
                 tl.store(starts + (step // every).to(tl.int64) * kept_size, h, mask=tile)
         b0, b1, b2, b3 = _four_rows(b, b_t * ALIGN, step, tokens, pivot, live_n, WIDE)
@@ -321,7 +321,7 @@ def _retreat(g, before, after, decay, size, slope, u, b, c, dy, z, skips, rate, 
 @_kernel
 def scan_backward(
     u, delta, a, b, c, skip, z, bias, starts, dy, d_last, carried, scratch,
-    du, d_delta, d_z, d_b, d_c, d_a, d_skip, d_bias, d_first,
+    d_u, d_delta, d_z, d_b, d_c, d_a, d_skip, d_bias, d_first,
     tokens, channels, batch, blocks, chunks, span, every, backwards, suffix, one,
     u_g, u_b, u_t, delta_g, delta_b, delta_t, a_g, a_d, b_g, b_b, b_t, c_g, c_b, c_t, skip_g, z_g, z_b, z_t, bias_g,
     dy_g, dy_b, dy_t, d_last_g, d_last_b, d_last_d,
@@ -350,7 +350,7 @@ def scan_backward(
     b += (way * b_g + seq * b_b) * ALIGN + state
     c += (way * c_g + seq * c_b) * ALIGN + state
     dy += way * dy_g + seq * dy_b + channel
-    du += chain * tokens * channels + channel
+    d_u += chain * tokens * channels + channel
     d_delta += chain * tokens * channels + channel
     if HAS_Z:
         z += way * z_g + seq * z_b + channel
@@ -430,7 +430,7 @@ def scan_backward(
             )
             d_skips += dy0 * u0 + dy1 * u1 + dy2 * u2
             d_biases += ds0 + ds1 + ds2
-            _put_three_rows(du, channels, step, tokens, pivot, live, du0, du1, du2, WIDE)
+            _put_three_rows(d_u, channels, step, tokens, pivot, live, du0, du1, du2, WIDE)
             _put_three_rows(d_delta, channels, step, tokens, pivot, live, ds0, ds1, ds2, WIDE)
             _put_three_rows(d_b, N, step, tokens, pivot, live_c, db0, db1, db2, WIDE)
             _put_three_rows(d_c, N, step, tokens, pivot, live_c, dc0, dc1, dc2, WIDE)
@@ -566,19 +566,17 @@ def carry_states(
     chain = way * batch + seq
     rate, _inverse = _rates(a + way * a_g, a_d, one, channel, live, state, live_n)
     kept_size = tl.cdiv(channels, 32) * 32 * N
-    local += chain * chunks * kept_size + _kept(channel, state, one, N)
-    total += chain * chunks * channels + channel
+    local += _kept(channel, state, one, N)
+    total += channel
 
     h = tl.zeros([NR, BD, NL], tl.float32)
     if HAS_FIRST:
         at = first + way * first_g + seq * first_b + channel[None, :, None] * first_d + state * one
         h = tl.load(at, mask=tile, other=0.0).to(tl.float32)
     for i in range(chunks):
-        chunk = i
-        if BACK:
-            chunk = chunks - 1 - i
-        at = local + chunk.to(tl.int64) * kept_size
+        row = chain * chunks + (chunks - 1 - i if BACK else i)
+        at = local + row * kept_size
         own = tl.load(at, mask=tile, other=0.0)
-        size = tl.load(total + chunk * channels, mask=live, other=0.0)
+        size = tl.load(total + row * channels, mask=live, other=0.0)
         tl.store(at, h, mask=tile)
         h = tl.exp2(size[None, :, None] * rate) * h + own
