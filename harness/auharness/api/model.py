@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from auharness.records import Task
 
 __all__ = ["ModelPlugin", "Output"]
+
+_DECAY_RATE = re.compile(r"(^|\.)A(_\w+)?_log$")
+"""Names of a state-space mixer's rates, `A_log` and `A_b_log`."""
 
 
 @dataclass(slots=True)
@@ -64,10 +68,15 @@ class ModelPlugin(Plugin):
     def parameter_groups(self, module: nn.Module) -> Sequence[Mapping[str, Any]]:
         """Return optimiser groups; each trainable parameter in exactly one. `lr_scale` multiplies the recipe's rate.
 
-        The default exempts biases, norms and other vectors from weight decay.
+        The default exempts from weight decay biases, norms and other vectors, and the rates `A_log` of state-space
+        mixers, as their authors do.
         """
-        decay = [p for p in module.parameters() if p.requires_grad and p.ndim > 1]
-        plain = [p for p in module.parameters() if p.requires_grad and p.ndim <= 1]
+        decay: list[nn.Parameter] = []
+        plain: list[nn.Parameter] = []
+        for name, parameter in module.named_parameters():
+            if parameter.requires_grad:
+                exempt = parameter.ndim <= 1 or _DECAY_RATE.search(name) is not None
+                (plain if exempt else decay).append(parameter)
         return [group for group in ({"params": decay}, {"params": plain, "weight_decay": 0.0}) if group["params"]]
 
     def load_weights(self, module: nn.Module, weights: Mapping[str, Tensor]) -> Sequence[str]:

@@ -324,6 +324,15 @@ def test_weights_of_a_finished_run_load_without_silencing_anything():
     torch.testing.assert_close(_run(other, batch).logits, _run(module, batch).logits)
 
 
+def test_the_decay_rates_of_mamba_are_free_of_weight_decay():
+    plugin, module = _built(mixer="mamba")
+    free = {id(p) for group in plugin.parameter_groups(module) if "weight_decay" in group for p in group["params"]}
+    rates = [p for name, p in module.named_parameters() if name.endswith("_log")]
+    assert {p.ndim for p in rates} == {2}
+    assert {id(p) for p in rates} <= free
+    assert all((id(p) in free) == (p.ndim <= 1) for name, p in module.named_parameters() if not name.endswith("_log"))
+
+
 def test_paper_on_licensed_data_without_weights_names_the_three_ways_out():
     with pytest.raises(DataError) as caught:
         AUTTT().check_ready(origin="licensed", weights=False)
