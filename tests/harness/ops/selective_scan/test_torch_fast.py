@@ -145,9 +145,9 @@ def test_is_the_same_with_and_without_gradients(problem, discretization):
 
 
 def test_leaves_what_it_is_given_as_it_was(problem):
-    arguments = problem(2, 27, 3, 4)
+    arguments = problem(2, 27, 3, 4, lead=(2,))
     before = {name: x.detach().clone() for name, x in arguments.items()}
-    y, state = operator(delta_softplus=True)(arguments)
+    y, state = operator(delta_softplus=True, direction="both")(arguments)
     given = torch.randn_like(y), torch.randn_like(state)  # laid out like the outputs, so that nothing need copy them
     kept = [x.clone() for x in given]
     first = torch.autograd.grad((y, state), list(arguments.values()), given, retain_graph=True)
