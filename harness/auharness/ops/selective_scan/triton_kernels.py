@@ -575,8 +575,7 @@ def carry_states(
         h = tl.load(at, mask=tile, other=0.0).to(tl.float32)
     for i in range(chunks):
         row = chain * chunks + (chunks - 1 - i if BACK else i)
-        at = local + row * kept_size
-        own = tl.load(at, mask=tile, other=0.0)
+        own = tl.load(local + row * kept_size, mask=tile, other=0.0)
         size = tl.load(total + row * channels, mask=live, other=0.0)
-        tl.store(at, h, mask=tile)
+        tl.store(local + row * kept_size, h, mask=tile)
         h = tl.exp2(size[None, :, None] * rate) * h + own
