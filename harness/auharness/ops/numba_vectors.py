@@ -37,6 +37,11 @@ def compiled(function: _Function) -> _Function:
         return cast(_Function, njit(**_OPTIONS)(function))
 
 
+def _instruction(emitter: Callable[..., Any]) -> Callable[..., Any]:
+    """Turn a function that emits machine code into one that compiled functions call."""
+    return cast(Callable[..., Any], intrinsic(emitter))
+
+
 class _VectorType(types.Type):  # type: ignore[misc]  # numba is untyped
     def __init__(self) -> None:
         super().__init__(name=f"float32 x {WIDTH}")
@@ -54,7 +59,7 @@ class _VectorModel(models.PrimitiveModel):  # type: ignore[misc]  # numba is unt
         super().__init__(manager, kind, _FLOATS)
 
 
-@intrinsic
+@_instruction
 def load(typing: Any, array: Any, index: Any) -> Any:
     """Return the `WIDTH` numbers from `array[index]`; the array is one-dimensional and contiguous."""
 
@@ -65,7 +70,7 @@ def load(typing: Any, array: Any, index: Any) -> Any:
     return _VECTOR(array, types.intp), emit
 
 
-@intrinsic
+@_instruction
 def store(typing: Any, array: Any, index: Any, x: Any) -> Any:
     """Write the vector `x` to `array[index]` and on."""
 
@@ -77,13 +82,13 @@ def store(typing: Any, array: Any, index: Any, x: Any) -> Any:
     return types.void(array, types.intp, _VECTOR), emit
 
 
-@intrinsic
+@_instruction
 def spread(typing: Any, x: Any) -> Any:
     """Return a vector with the float32 `x` in every lane."""
     return _VECTOR(types.float32), lambda context, builder, signature, args: _spread(builder, args[0])
 
 
-@intrinsic
+@_instruction
 def spread_from(typing: Any, array: Any, index: Any) -> Any:
     """Return a vector with `array[index]` in every lane."""
 
@@ -93,7 +98,7 @@ def spread_from(typing: Any, array: Any, index: Any) -> Any:
     return _VECTOR(array, types.intp), emit
 
 
-@intrinsic
+@_instruction
 def total(typing: Any, x: Any) -> Any:
     """Return the sum of the lanes, added in pairs."""
 
@@ -108,7 +113,7 @@ def total(typing: Any, x: Any) -> Any:
     return types.float32(_VECTOR), emit
 
 
-@intrinsic
+@_instruction
 def chosen(typing: Any, x: Any, bound: Any, below: Any, other: Any) -> Any:
     """Return `below` where `x < bound`, `other` elsewhere and where one of them is NaN; vectors or float32."""
     kinds = x, bound, below, other
@@ -121,7 +126,7 @@ def chosen(typing: Any, x: Any, bound: Any, below: Any, other: Any) -> Any:
     return result(*kinds), emit
 
 
-@intrinsic
+@_instruction
 def times_power(typing: Any, x: Any, shifted: Any) -> Any:
     """Return `x 2^k` by adding k, the low bits of `shifted`, to the exponent; the result must be a normal number."""
 
@@ -160,22 +165,24 @@ def _alike(builder: Any, signature: Any, args: Any) -> list[Any]:
 def _elementwise(symbol: Callable[..., Any], instruction: str) -> None:
     """Let `symbol` work on two vectors, or a vector and a float32, in compiled functions."""
 
-    @intrinsic
+    @_instruction
     def apply(typing: Any, x: Any, y: Any) -> Any:
         def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             return getattr(builder, instruction)(*_alike(builder, signature, args), flags=("contract",))
 
         return _VECTOR(x, y), emit
 
-    @overload(symbol)
     def resolve(x: Any, y: Any) -> Any:
         def call(x: Any, y: Any) -> Any:
             return apply(x, y)
 
         return call if _VECTOR in (x, y) and x in _NUMBERS and y in _NUMBERS else None
 
+    overload(symbol)(resolve)
+
 
 _elementwise(operator.add, "fadd")
+_elementwise(operator.iadd, "fadd")
 _elementwise(operator.sub, "fsub")
 _elementwise(operator.mul, "fmul")
 _elementwise(operator.truediv, "fdiv")

@@ -61,6 +61,14 @@ def _not_for_triton(u: Tensor, *, state_size: int, **facts: object) -> str | Non
     return f"its kernels have states of at most 256, not {state_size}" if state_size > 256 else None
 
 
+def _not_for_numba(u: Tensor, **facts: object) -> str | None:
+    if u.device.type != "cpu":
+        return f"its kernels run on the CPU, u is on {u.device}"
+    if u.dtype == torch.float64:
+        return "its kernels have no float64"
+    return "torch.compile cannot look into its kernels" if torch.compiler.is_compiling() else None
+
+
 # in order of preference
 _BACKENDS: Final[Mapping[str, Backend[_Scan]]] = MappingProxyType(
     {
@@ -72,6 +80,11 @@ _BACKENDS: Final[Mapping[str, Backend[_Scan]]] = MappingProxyType(
             missing=needs("triton", extra="gpu", device="cuda"),
             refuses=_not_for_triton,
             reads_half=True,
+        ),
+        "numba": Backend(
+            "auharness.ops.selective_scan.numba_cpu:selective_scan_numba",
+            missing=needs("numba", extra="cpu"),
+            refuses=_not_for_numba,
         ),
         "torch": Backend(selective_scan_torch),
         "reference": Backend(selective_scan_reference),
