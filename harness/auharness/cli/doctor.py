@@ -18,7 +18,8 @@ __all__ = ["add_parser"]
 
 _OUTSIDE_EXTRAS = {
     "mediapipe": "pip install --no-deps mediapipe==0.10.21 (its numpy<2 bound would downgrade the others)",
-    "mamba_ssm": "pip install --no-build-isolation mamba-ssm (compiles CUDA code; needs nvcc)",
+    "mamba_ssm": "MAMBA_FORCE_BUILD=TRUE MAMBA_KEEP_CUDA_BUILD=TRUE pip install --no-deps --no-build-isolation mamba-ssm "
+    "(its scan needs nvcc; see docs/gpu.md)",
 }
 
 
@@ -45,7 +46,7 @@ def add_parser(subparsers: Subparsers) -> None:
 
 def handle(args: argparse.Namespace) -> int:
     """Print the findings; 3 if one is broken."""
-    findings = [*_machine(), *_extras(), *_disk(), *_plugins()]
+    findings = [*_machine(), *_extras(), *_operators(), *_disk(), *_plugins()]
     emit(args, [asdict(found) for found in findings], lambda: text_table(["", "", ""], _rows(findings)).lstrip("\n"))
     return 3 if any(found.state == "broken" for found in findings) else 0
 
@@ -87,6 +88,16 @@ def _extras() -> Iterator[Finding]:
     for module, cure in _OUTSIDE_EXTRAS.items():
         present = find_spec(module) is not None
         yield Finding(module, "ok" if present else "absent", "installed" if present else cure)
+
+
+def _operators() -> Iterator[Finding]:
+    from auharness.ops.catalogue import OPERATORS
+
+    for name, backends in OPERATORS.items():
+        absent = {backend: reason for backend, entry in backends.items() if (reason := entry.missing())}
+        here = ", ".join(backend for backend in backends if backend not in absent)
+        why = "".join(f"; {backend} absent: {reason}" for backend, reason in absent.items())
+        yield Finding(f"op {name}", "ok", here + why)
 
 
 def _disk() -> Iterator[Finding]:

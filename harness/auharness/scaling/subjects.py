@@ -23,7 +23,7 @@ from auharness.ops.attention import BACKENDS as ATTENTION
 from auharness.ops.attention import attention
 from auharness.ops.fla_ttt import BACKENDS as FLA_TTT
 from auharness.ops.fla_ttt import fla_ttt
-from auharness.ops.selective_scan import _BACKENDS as SELECTIVE_SCAN
+from auharness.ops.selective_scan import BACKENDS as SELECTIVE_SCAN
 from auharness.ops.selective_scan import selective_scan
 from auharness.ops.ssd import ssd
 from auharness.ops.ttt_linear import ttt_linear
@@ -193,7 +193,7 @@ OPERATORS: Final[Mapping[str, _Operator]] = MappingProxyType(
         ),
         "mamba-ssm": _Operator(
             _scan_arguments, partial(_scan, both=False), _scan_cost,
-            backend="mamba-ssm", missing=lambda: SELECTIVE_SCAN["mamba-ssm"].missing(),
+            backend="mamba-ssm", missing=SELECTIVE_SCAN["mamba-ssm"].missing,
         ),
     }
 )  # fmt: skip

@@ -2,12 +2,15 @@ import json
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
-from auharness import registry
+from auharness import ops, registry
 from auharness.cli import main
 from auharness.errors import DataError, PluginError
+from auharness.ops import catalogue
+from auharness.ops.backends import Backend
 
 
 @pytest.fixture
@@ -60,3 +63,20 @@ def test_completion_prints_a_script_that_knows_the_commands(capsys, shell):
     assert "doctor" in script and "--no-color" in script
     if shell == "bash" and shutil.which("bash"):
         subprocess.run(["bash", "-n"], input=script, text=True, check=True)
+
+
+def test_every_operator_lists_its_backends_and_why_others_are_absent(report, monkeypatch):
+    absent = Backend("nowhere:run", missing=lambda: "no CUDA device")
+    monkeypatch.setattr(
+        catalogue, "OPERATORS", {"ttt_linear": {"triton": absent, "torch": Backend(abs), "reference": Backend(abs)}}
+    )
+    _, found = report()
+    assert found["op ttt_linear"]["state"] == "ok"
+    assert found["op ttt_linear"]["detail"] == "torch, reference; triton absent: no CUDA device"
+
+
+def test_the_catalogue_names_every_operator_package():
+    package = Path(ops.__file__).parent
+    folders = {path.parent.name for path in package.glob("*/reference.py")}
+    assert set(catalogue.OPERATORS) == folders
+    assert all("reference" in backends for backends in catalogue.OPERATORS.values())

@@ -19,7 +19,7 @@ from auharness.ops.selective_scan.mamba_ssm import mamba_ssm_missing, mamba_ssm_
 from auharness.ops.selective_scan.reference import selective_scan_reference
 from auharness.ops.selective_scan.torch_fast import selective_scan_torch
 
-__all__ = ["Discretization", "selective_scan", "selective_scan_backend"]
+__all__ = ["BACKENDS", "Discretization", "selective_scan", "selective_scan_backend"]
 
 Discretization = Literal["euler", "zoh"]
 
@@ -69,8 +69,7 @@ def _not_for_numba(u: Tensor, **facts: object) -> str | None:
     return "torch.compile cannot look into its kernels" if torch.compiler.is_compiling() else None
 
 
-# in order of preference
-_BACKENDS: Final[Mapping[str, Backend[_Scan]]] = MappingProxyType(
+BACKENDS: Final[Mapping[str, Backend[_Scan]]] = MappingProxyType(
     {
         "mamba-ssm": Backend(
             selective_scan_mamba_ssm, missing=mamba_ssm_missing, refuses=mamba_ssm_refuses, reads_half=True
@@ -90,6 +89,7 @@ _BACKENDS: Final[Mapping[str, Backend[_Scan]]] = MappingProxyType(
         "reference": Backend(selective_scan_reference),
     }
 )
+"""Implementations by name, in order of preference."""
 
 
 def selective_scan_backend(
@@ -126,7 +126,7 @@ def selective_scan_backend(
         initial_state=initial_state,
         return_state=return_state,
     )
-    return resolve("selective_scan", _BACKENDS, u, backend, **facts)
+    return resolve("selective_scan", BACKENDS, u, backend, **facts)
 
 
 @overload
@@ -235,7 +235,7 @@ def selective_scan(
         initial_state=initial_state is not None,
         return_state=return_state,
     )
-    entry = choose("selective_scan", _BACKENDS, u, backend, **facts)
+    entry = choose("selective_scan", BACKENDS, u, backend, **facts)
     tensors = fitted(
         *(u, delta, A, B, C, D, z, delta_bias, initial_state), directions=len(reverse), widen=not entry.reads_half
     )

@@ -18,7 +18,7 @@ from auharness.ops.ssd.arguments import fitted
 from auharness.ops.ssd.reference import ssd_reference
 from auharness.ops.ssd.torch_fast import ssd_torch
 
-__all__ = ["ssd", "ssd_backend"]
+__all__ = ["BACKENDS", "ssd", "ssd_backend"]
 
 _REVERSE: Final[Mapping[str, tuple[bool, ...]]] = {"forward": (False,), "reverse": (True,), "both": (False, True)}
 
@@ -66,8 +66,7 @@ _INSTALL: Final = (
     "MAMBA_SKIP_CUDA_BUILD=TRUE MAMBA_FORCE_BUILD=TRUE pip install --no-deps --no-build-isolation mamba-ssm"
 )
 
-# in order of preference
-_BACKENDS: Final[Mapping[str, Backend[_Scan]]] = MappingProxyType(
+BACKENDS: Final[Mapping[str, Backend[_Scan]]] = MappingProxyType(
     {
         "mamba-ssm": Backend(
             "auharness.ops.ssd.mamba_ssm:ssd_mamba_ssm",
@@ -79,6 +78,7 @@ _BACKENDS: Final[Mapping[str, Backend[_Scan]]] = MappingProxyType(
         "reference": Backend(ssd_reference),
     }
 )
+"""Implementations by name, in order of preference."""
 
 
 def ssd_backend(x: Tensor, *, backend: str | None = None) -> str:
@@ -90,7 +90,7 @@ def ssd_backend(x: Tensor, *, backend: str | None = None) -> str:
     >>> ssd_backend(torch.zeros(1, 4, 2, 8))
     'torch'
     """
-    return resolve("ssd", _BACKENDS, x, backend)
+    return resolve("ssd", BACKENDS, x, backend)
 
 
 @overload
@@ -173,7 +173,7 @@ def ssd(
     if not both:
         x, dt, A, B, C = x[None], dt[None], A[None], B[None], C[None]
         initial_state = None if initial_state is None else initial_state[None]
-    entry = choose("ssd", _BACKENDS, x, backend)
+    entry = choose("ssd", BACKENDS, x, backend)
     tensors = fitted(x, dt, A, B, C, initial_state, directions=len(reverse), widen=not entry.reads_half)
     token = x.shape[2]
     if not 0 <= suffix <= token:

@@ -16,7 +16,7 @@ from auharness.ops.ttt_linear.arguments import fitted
 from auharness.ops.ttt_linear.reference import ttt_linear_reference
 from auharness.ops.ttt_linear.torch_fast import ttt_linear_torch
 
-__all__ = ["ttt_linear", "ttt_linear_backend"]
+__all__ = ["BACKENDS", "ttt_linear", "ttt_linear_backend"]
 
 
 class _Scan(Protocol):
@@ -41,10 +41,10 @@ class _Scan(Protocol):
     ) -> tuple[Tensor, Tensor, Tensor]: ...
 
 
-# in order of preference
-_BACKENDS: Final[Mapping[str, Backend[_Scan]]] = MappingProxyType(
+BACKENDS: Final[Mapping[str, Backend[_Scan]]] = MappingProxyType(
     {"torch": Backend(ttt_linear_torch), "reference": Backend(ttt_linear_reference)}
 )
+"""Implementations by name, in order of preference."""
 
 
 def ttt_linear_backend(q: Tensor, *, mini_batch: int = 16, backend: str | None = None) -> str:
@@ -57,7 +57,7 @@ def ttt_linear_backend(q: Tensor, *, mini_batch: int = 16, backend: str | None =
     >>> ttt_linear_backend(torch.zeros(1, 1, 4, 8))
     'torch'
     """
-    return resolve("ttt_linear", _BACKENDS, q, backend, mini_batch=mini_batch)
+    return resolve("ttt_linear", BACKENDS, q, backend, mini_batch=mini_batch)
 
 
 @overload
@@ -155,7 +155,7 @@ def ttt_linear(
         q, k, v, lr, w0, b0, ln_weight, ln_bias = (x[None] for x in (q, k, v, lr, w0, b0, ln_weight, ln_bias))
     if not both or token_scale.ndim == 1:
         token_scale = token_scale[None]
-    entry = choose("ttt_linear", _BACKENDS, q, backend, mini_batch=mini_batch)
+    entry = choose("ttt_linear", BACKENDS, q, backend, mini_batch=mini_batch)
     tensors = fitted(
         *(q, k, v, lr, token_scale, w0, b0, ln_weight, ln_bias), directions=len(reverse), widen=not entry.reads_half
     )

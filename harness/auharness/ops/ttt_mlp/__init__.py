@@ -16,7 +16,7 @@ from auharness.ops.ttt_mlp.arguments import fitted
 from auharness.ops.ttt_mlp.reference import ttt_mlp_reference
 from auharness.ops.ttt_mlp.torch_fast import ttt_mlp_torch
 
-__all__ = ["ttt_mlp", "ttt_mlp_backend"]
+__all__ = ["BACKENDS", "ttt_mlp", "ttt_mlp_backend"]
 
 
 class _Scan(Protocol):
@@ -43,10 +43,10 @@ class _Scan(Protocol):
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]: ...
 
 
-# in order of preference
-_BACKENDS: Final[Mapping[str, Backend[_Scan]]] = MappingProxyType(
+BACKENDS: Final[Mapping[str, Backend[_Scan]]] = MappingProxyType(
     {"torch": Backend(ttt_mlp_torch), "reference": Backend(ttt_mlp_reference)}
 )
+"""Implementations by name, in order of preference."""
 
 
 def ttt_mlp_backend(q: Tensor, *, mini_batch: int = 16, backend: str | None = None) -> str:
@@ -56,11 +56,10 @@ def ttt_mlp_backend(q: Tensor, *, mini_batch: int = 16, backend: str | None = No
         UsageError: `backend` is unknown or cannot serve this tensor.
 
     >>> import torch
-    >>> import torch
     >>> ttt_mlp_backend(torch.zeros(1, 1, 4, 8))
     'torch'
     """
-    return resolve("ttt_mlp", _BACKENDS, q, backend, mini_batch=mini_batch)
+    return resolve("ttt_mlp", BACKENDS, q, backend, mini_batch=mini_batch)
 
 
 @overload
@@ -168,7 +167,7 @@ def ttt_mlp(
         arguments = [x[None] for x in arguments]
     elif token_scale.ndim == 1:
         arguments[4] = token_scale[None]
-    entry = choose("ttt_mlp", _BACKENDS, q, backend, mini_batch=mini_batch)
+    entry = choose("ttt_mlp", BACKENDS, q, backend, mini_batch=mini_batch)
     tensors = fitted(*arguments, directions=len(reverse), widen=not entry.reads_half)
     check_range("ttt_mlp", tensors[0].shape[-2], tensors[4].shape[-1], mini_batch=mini_batch, suffix=suffix)
     with full_precision(q.device):

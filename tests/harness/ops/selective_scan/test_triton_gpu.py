@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 import torch
 
-from auharness.ops.selective_scan import _BACKENDS, selective_scan, selective_scan_backend
+from auharness.ops.selective_scan import BACKENDS, selective_scan, selective_scan_backend
 from auharness.ops.selective_scan.reference import selective_scan_reference
 
 triton = pytest.importorskip("triton", reason="the `gpu` extra is not installed")
@@ -213,7 +213,7 @@ def test_half_precision_only_rounds_what_is_stored(interpreter, problem, results
 
 
 def test_is_never_chosen_for_what_it_cannot_run():
-    refuses = _BACKENDS["triton"].refuses
+    refuses = BACKENDS["triton"].refuses
     assert "GPU" in refuses(torch.zeros(1, 4, 8), state_size=16)
     if not torch.cuda.is_available():
         assert selective_scan_backend(torch.zeros(1, 4, 8)) != "triton"
@@ -313,7 +313,7 @@ def on_device(problem, case, dtype=torch.float32):
 
 
 def gradients_on_device(case, arguments):
-    y, state = scan(_BACKENDS["triton"].run, case)(arguments)
+    y, state = scan(BACKENDS["triton"].run, case)(arguments)
     total = y.float().square().sum() + state.square().sum()
     return y, state, *torch.autograd.grad(total, list(arguments.values()))
 

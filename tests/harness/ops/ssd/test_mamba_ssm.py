@@ -61,7 +61,7 @@ def test_keeps_half_precision_for_the_kernels_and_step_sizes_in_float32(kernels,
 
 
 def test_is_chosen_where_its_kernels_can_serve(monkeypatch):
-    refuses = package._BACKENDS["mamba-ssm"].refuses
+    refuses = package.BACKENDS["mamba-ssm"].refuses
     x = SimpleNamespace(device=torch.device("cuda"), dtype=torch.bfloat16)
     assert refuses(x) is None
     x.dtype = torch.float64
@@ -124,7 +124,7 @@ def test_a_package_that_is_not_there_is_named(monkeypatch):
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 5e-3), (torch.bfloat16, 3e-2)])
 def test_the_kernels_equal_the_reference_on_a_gpu(problem, results, dtype, tolerance):
     pytest.importorskip("triton")
-    if package._BACKENDS["mamba-ssm"].missing():
+    if package.BACKENDS["mamba-ssm"].missing():
         pytest.skip("needs mamba-ssm")
     arguments = problem(2, 197, 4, 64, 64, shared=True, lead=(2,), dtype=torch.float32)
     arguments = [tensor.detach().cuda().to(dtype).requires_grad_() for tensor in arguments]
