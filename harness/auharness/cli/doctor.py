@@ -18,8 +18,8 @@ __all__ = ["add_parser"]
 
 _OUTSIDE_EXTRAS = {
     "mediapipe": "pip install --no-deps mediapipe==0.10.21 (its numpy<2 bound would downgrade the others)",
-    "mamba_ssm": "MAMBA_FORCE_BUILD=TRUE MAMBA_KEEP_CUDA_BUILD=TRUE pip install --no-deps --no-build-isolation mamba-ssm "
-    "(its scan needs nvcc; see docs/gpu.md)",
+    "mamba_ssm": "MAMBA_FORCE_BUILD=TRUE MAMBA_KEEP_CUDA_BUILD=TRUE "
+    "pip install --no-deps --no-build-isolation mamba-ssm (its scan needs nvcc; see docs/gpu.md)",
 }
 
 

@@ -93,11 +93,11 @@ def choose(
     return table[name]
 
 
-def needs(package: str, *, extra: str = "", install: str = "", device: str | None = None) -> Callable[[], str | None]:
+def needs(package: str = "", *, extra: str = "", install: str = "", device: str | None = None) -> Callable[[], str | None]:
     """Return a check for `Backend.missing`: the package can be found, and torch sees a device of that kind.
 
     Args:
-        package: importable name.
+        package: importable name; empty for none.
         extra: of `auharness`, that installs it.
         install: the command that installs it where no extra does.
         device: `cuda`, or None for any.
@@ -105,7 +105,7 @@ def needs(package: str, *, extra: str = "", install: str = "", device: str | Non
 
     @cache
     def missing() -> str | None:
-        if find_spec(package) is None:
+        if package and find_spec(package) is None:
             cure = install or f'pip install "auharness[{extra}]"'
             return f"{package} is not installed: {cure}"
         if device == "cuda" and not torch.cuda.is_available():

@@ -30,7 +30,7 @@ def _cuda_half_only(query: Tensor, **facts: object) -> str | None:
 BACKENDS: Final[Mapping[str, Backend[Callable[..., Tensor]]]] = MappingProxyType(
     {
         **{
-            name: Backend(partial(sdpa, kernel=name), refuses=_cuda_only)
+            name: Backend(partial(sdpa, kernel=name), missing=needs(device="cuda"), refuses=_cuda_only)
             if name in ("sdpa-efficient", "sdpa-cudnn")
             else Backend(partial(sdpa, kernel=name))
             for name in KERNELS

@@ -71,14 +71,14 @@ def _not_for_numba(u: Tensor, **facts: object) -> str | None:
 
 BACKENDS: Final[Mapping[str, Backend[_Scan]]] = MappingProxyType(
     {
-        "mamba-ssm": Backend(
-            selective_scan_mamba_ssm, missing=mamba_ssm_missing, refuses=mamba_ssm_refuses, reads_half=True
-        ),
         "triton": Backend(
             "auharness.ops.selective_scan.triton_gpu:selective_scan_triton",
             missing=needs("triton", extra="gpu", device="cuda"),
             refuses=_not_for_triton,
             reads_half=True,
+        ),
+        "mamba-ssm": Backend(
+            selective_scan_mamba_ssm, missing=mamba_ssm_missing, refuses=mamba_ssm_refuses, reads_half=True
         ),
         "numba": Backend(
             "auharness.ops.selective_scan.numba_cpu:selective_scan_numba",

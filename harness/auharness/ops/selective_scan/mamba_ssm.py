@@ -18,7 +18,8 @@ __all__ = ["mamba_ssm_missing", "mamba_ssm_refuses", "selective_scan_mamba_ssm"]
 _INTERFACE = "mamba_ssm.ops.selective_scan_interface"
 _LARGEST_STATE = 256
 
-_installed = needs("mamba_ssm", extra="mamba", device="cuda")
+_INSTALL = "MAMBA_FORCE_BUILD=TRUE MAMBA_KEEP_CUDA_BUILD=TRUE pip install --no-deps --no-build-isolation mamba-ssm"
+_installed = needs("mamba_ssm", install=_INSTALL, device="cuda")
 
 
 @cache
