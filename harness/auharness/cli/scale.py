@@ -49,7 +49,9 @@ def add_parser(subparsers: Subparsers) -> None:
     mixers.add_argument(
         "--mini-batches", type=_sizes, default=[1, 14, 16, 64, "L"], metavar="K,K", help="L is the whole sequence"
     )
-    mixers.add_argument("--frames", type=_numbers, default=[1, 4, 16], metavar="N,N", help="of whole models")
+    mixers.add_argument(
+        "--frames", type=_numbers, metavar="N,N", help="of whole models; default 1,2,4, on CUDA 1,4,16,64"
+    )
     mixers.add_argument("--at", type=int, default=1024, metavar="L", help="length of the sweep mini-batch")
     mixers.add_argument(
         "--passes", type=_words, default=["forward", "training"], metavar="A,B", help="forward,training"
@@ -111,7 +113,7 @@ def _cases(args: argparse.Namespace) -> list[Case]:
             lengths=args.lengths or defaults[level],
             tokens=args.tokens,
             mini_batches=args.mini_batches,
-            frames=args.frames,
+            frames=args.frames or ([1, 4, 16, 64] if cuda else [1, 2, 4]),
             at=args.at,
             dtype=args.dtype or ("bfloat16" if cuda else "float32"),
         )

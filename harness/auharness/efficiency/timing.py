@@ -54,8 +54,8 @@ def _on_cpu(call: Callable[[], object], seconds: float, least: int) -> list[floa
     call()
     once = time.process_time() - start
     inside = max(1, int(_SAMPLE_S / max(once, 1e-7)))
-    samples: list[float] = []
-    start = before = time.process_time()
+    samples = [1e3 * once] if inside == 1 else []
+    before = time.process_time()
     while (len(samples) < least or before - start < seconds) and len(samples) < _MOST_SAMPLES:
         for _ in range(inside):
             call()

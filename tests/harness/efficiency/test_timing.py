@@ -36,4 +36,4 @@ def test_the_least_number_of_samples_is_taken_whatever_the_budget():
     calls = []
     timing = measure_time(lambda: (calls.append(1), burn(0.002)), device=CPU, seconds=0, least=4, warm_up=1)
     assert timing.samples == 4
-    assert len(calls) == 6  # one to warm up, one to size the samples
+    assert len(calls) == 5  # one to warm up
