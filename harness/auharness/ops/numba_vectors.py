@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar, cast
 from llvmlite import ir
 from numba import njit, types
 from numba.core.registry import cpu_target
-from numba.extending import intrinsic, models, overload, register_model
+from numba.extending import intrinsic, lower_builtin, models, register_model, type_callable
 
 __all__ = ["WIDTH", "chosen", "compiled", "load", "spread", "spread_from", "store", "times_power", "total"]
 
@@ -50,7 +50,7 @@ class _VectorType(types.Type):  # type: ignore[misc]  # numba is untyped
 _VECTOR: Final = _VectorType()
 _FLOAT, _INT = ir.FloatType(), ir.IntType(32)
 _FLOATS, _INTS = ir.VectorType(_FLOAT, WIDTH), ir.VectorType(_INT, WIDTH)
-_NUMBERS: Final = (_VECTOR, types.float32)
+_PAIRS: Final = ((_VECTOR, _VECTOR), (_VECTOR, types.float32), (types.float32, _VECTOR))
 
 
 @register_model(_VectorType)
@@ -61,7 +61,7 @@ class _VectorModel(models.PrimitiveModel):  # type: ignore[misc]  # numba is unt
 
 @_instruction
 def load(typing: Any, array: Any, index: Any) -> Any:
-    """Return the `WIDTH` numbers from `array[index]`; the array is one-dimensional and contiguous."""
+    """Return the `WIDTH` numbers from `array[index]`; the array is one-dimensional and contiguous, or a pointer."""
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         place = builder.bitcast(_place(context, builder, signature, args), _FLOATS.as_pointer())
@@ -142,8 +142,10 @@ def times_power(typing: Any, x: Any, shifted: Any) -> Any:
 
 def _place(context: Any, builder: Any, signature: Any, args: Any) -> Any:
     """Return the address of `args[0][args[1]]`; unlike in Python a negative index is not counted from the end."""
-    array = context.make_array(signature.args[0])(context, builder, args[0])
-    return builder.gep(array.data, [args[1]])
+    kind, first = signature.args[0], args[0]
+    if isinstance(kind, types.Array):
+        first = context.make_array(kind)(context, builder, first).data
+    return builder.gep(first, [args[1]])
 
 
 def _shuffled(builder: Any, x: Any, lanes: list[int]) -> Any:
@@ -165,20 +167,15 @@ def _alike(builder: Any, signature: Any, args: Any) -> list[Any]:
 def _elementwise(symbol: Callable[..., Any], instruction: str) -> None:
     """Let `symbol` work on two vectors, or a vector and a float32, in compiled functions."""
 
-    @_instruction
-    def apply(typing: Any, x: Any, y: Any) -> Any:
-        def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            return getattr(builder, instruction)(*_alike(builder, signature, args), flags=("contract",))
+    def typed(context: Any) -> Callable[..., Any]:
+        return lambda x, y: _VECTOR if (x, y) in _PAIRS else None
 
-        return _VECTOR(x, y), emit
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return getattr(builder, instruction)(*_alike(builder, signature, args), flags=("contract",))
 
-    def resolve(x: Any, y: Any) -> Any:
-        def call(x: Any, y: Any) -> Any:
-            return apply(x, y)
-
-        return call if _VECTOR in (x, y) and x in _NUMBERS and y in _NUMBERS else None
-
-    overload(symbol)(resolve)
+    type_callable(symbol)(typed)
+    for pair in _PAIRS:
+        lower_builtin(symbol, *pair)(emit)
 
 
 _elementwise(operator.add, "fadd")

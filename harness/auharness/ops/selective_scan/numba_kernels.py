@@ -159,20 +159,20 @@ def forward(
 
     `kept [chains, segments, state x lanes]` receives the state before each segment, unless it is empty.
     """
+    lanes, token = scratch.lanes, x.order.shape[1]
     for number in range(start, stop):
-        chain = _chain(number, last.shape, scratch.lanes)
+        chain = _chain(number, last.shape, lanes)
         _load_weights(chain, w, scratch)
-        _load_block(w.initial_state[chain.g, chain.b], chain, scratch.lanes, scratch.states, 0)
-        token = x.order.shape[1]
+        _load_block(w.initial_state[chain.g, chain.b], chain, scratch.states, lanes)
         for t in range(0, token, SEGMENT):
             order = x.order[chain.g, t : t + SEGMENT]
             if kept.size > 0:
                 _copy(scratch.states, kept[number, t // SEGMENT], kept.shape[2])
             _load_steps(chain, x, order, soft, scratch)
-            _scan(chain, x, order, zoh, 0, scratch)
+            _scan(chain, x, order, zoh, scratch)
             _answer(chain, x, order, scratch)
-            _store_rows(chain, _Y, order, last.shape, token, y, scratch)
-        _store_block(scratch.states, 0, chain, scratch.lanes, last[chain.g, chain.b])
+            _store_rows(scratch.rows[_Y * SEGMENT * lanes :], lanes, order, y, last.shape, token, chain)
+        _store_block(scratch.states, lanes, last[chain.g, chain.b], chain)
 
 
 @compiled
@@ -189,32 +189,33 @@ def backward(
     scratch: Scratch,
 ) -> None:
     """Run chains `start` to `stop` from the last token to the first; write `out`."""
-    lanes, size, shape, token = scratch.lanes, kept.shape[2], d_last.shape, x.order.shape[1]
+    lanes, size, token, rows, rates = scratch.lanes, kept.shape[2], x.order.shape[1], scratch.rows, scratch.rates
+    kind = SEGMENT * lanes
     for number in range(start, stop):
-        chain = _chain(number, shape, lanes)
+        chain = _chain(number, d_last.shape, lanes)
         _load_weights(chain, w, scratch)
-        _load_block(d_last[chain.g, chain.b], chain, lanes, scratch.rates, _D_STATE * size)
-        scratch.rates[_D_RATE * size :] = _ZERO
+        _load_block(d_last[chain.g, chain.b], chain, rates[_D_STATE * size :], lanes)
+        rates[_D_RATE * size :] = _ZERO
         scratch.channels[_D_BIAS * lanes :] = _ZERO
         to_b, to_c = out.B[chain.block, chain.g, chain.b], out.C[chain.block, chain.g, chain.b]
         for t in range((token - 1) // SEGMENT * SEGMENT, -1, -SEGMENT):
             order = x.order[chain.g, t : t + SEGMENT]
             _copy(kept[number, t // SEGMENT], scratch.states, size)
             _load_steps(chain, x, order, soft, scratch)
-            _scan(chain, x, order, zoh, size, scratch)
-            _load_rows(chain, x.d_y, x.strides[_OF_D_Y], order, _D_Y, scratch)
+            _scan(chain, x, order, zoh, scratch)
+            _load_rows(x.d_y, x.strides[_OF_D_Y], chain, order, rows[_D_Y * kind :], lanes)
             if x.z.size > 0:
                 _gate_back(chain, x, order, scratch)
-                _store_rows(chain, _Z, order, shape, token, out.z, scratch)
+                _store_rows(rows[_Z * kind :], lanes, order, out.z, d_last.shape, token, chain)
             if zoh:
                 _scan_back_zoh(chain, x, order, to_b, to_c, scratch)
             else:
                 _scan_back(chain, x, order, to_b, to_c, scratch)
             _steps_back(len(order), soft, scratch)
-            _store_rows(chain, _D_U, order, shape, token, out.u, scratch)
-            _store_rows(chain, _D_DT, order, shape, token, out.delta, scratch)
-        _store_block(scratch.rates, _D_STATE * size, chain, lanes, out.initial_state[chain.g, chain.b])
-        _store_block(scratch.rates, _D_RATE * size, chain, lanes, out.A[chain.b, chain.g])
+            _store_rows(rows[_D_U * kind :], lanes, order, out.u, d_last.shape, token, chain)
+            _store_rows(rows[_D_DT * kind :], lanes, order, out.delta, d_last.shape, token, chain)
+        _store_block(rates[_D_STATE * size :], lanes, out.initial_state[chain.g, chain.b], chain)
+        _store_block(rates[_D_RATE * size :], lanes, out.A[chain.b, chain.g], chain)
         for c in range(chain.width):
             out.D[chain.b, chain.g, chain.first + c] = scratch.channels[_D_SKIP * lanes + c]
             out.delta_bias[chain.b, chain.g, chain.first + c] = scratch.channels[_D_BIAS * lanes + c]
@@ -234,7 +235,7 @@ def _load_weights(chain: _Chain, w: Weights, scratch: Scratch) -> None:
     """Read what a chain needs of A, D and the bias of delta."""
     lanes, rates, channels = scratch.lanes, scratch.rates, scratch.channels
     size = w.A.shape[2] * lanes
-    _load_block(w.A[chain.g], chain, lanes, rates, _RATE * size)
+    _load_block(w.A[chain.g], chain, rates[_RATE * size :], lanes)
     for at in range(0, size, WIDTH):
         rate = load(rates, _RATE * size + at)
         rate = chosen(chosen(rate, _ZERO, _ZERO - rate, rate), _LEAST_RATE, _LEAST_RATE, rate)
@@ -250,28 +251,27 @@ def _load_weights(chain: _Chain, w: Weights, scratch: Scratch) -> None:
 @compiled
 def _load_steps(chain: _Chain, x: Sequences, order: Integers, soft: bool, scratch: Scratch) -> None:
     """Read the inputs and step sizes of a segment."""
-    lanes, rows = scratch.lanes, scratch.rows
-    _load_rows(chain, x.u, x.strides[_OF_U], order, _U, scratch)
-    _load_rows(chain, x.delta, x.strides[_OF_DELTA], order, _DT, scratch)
+    lanes, rows, kind = scratch.lanes, scratch.rows, SEGMENT * scratch.lanes
+    _load_rows(x.u, x.strides[_OF_U], chain, order, rows[_U * kind :], lanes)
+    _load_rows(x.delta, x.strides[_OF_DELTA], chain, order, rows[_DT * kind :], lanes)
     for i in range(len(order)):
-        for c in range(i * lanes, (i + 1) * lanes, WIDTH):
-            dt = load(rows, _DT * SEGMENT * lanes + c) + load(scratch.channels, _BIAS * lanes + c - i * lanes)
+        for c in range(0, lanes, WIDTH):
+            row = i * lanes + c
+            dt = load(rows, _DT * kind + row) + load(scratch.channels, _BIAS * lanes + c)
             if soft:
                 dt = softplus(dt)
-            store(rows, _DT * SEGMENT * lanes + c, dt)
-            store(rows, _DTU * SEGMENT * lanes + c, dt * load(rows, _U * SEGMENT * lanes + c))
+            store(rows, _DT * kind + row, dt)
+            store(rows, _DTU * kind + row, dt * load(rows, _U * kind + row))
 
 
 @compiled
-def _scan(chain: _Chain, x: Sequences, order: Integers, zoh: bool, hop: int, scratch: Scratch) -> None:
-    """Take a segment's steps and write C . h to the rows of y.
-
-    `hop` is the distance between one step's blocks and the next: 0 overwrites the state, its size keeps them all.
-    """
+def _scan(chain: _Chain, x: Sequences, order: Integers, zoh: bool, scratch: Scratch) -> None:
+    """Take a segment's steps and write C . h to the rows of y."""
     lanes, rows, rates, states = scratch.lanes, scratch.rows, scratch.rates, scratch.states
     size, kind = rates.size // 5, SEGMENT * lanes
+    hop = size if states.size > size else 0  # from one step's block to the next
     for i in range(len(order)):
-        b_at, c_at = _at(chain, x, _OF_B, order[i]), _at(chain, x, _OF_C, order[i])
+        b_at, c_at = _at(chain, x.strides[_OF_B], order[i]), _at(chain, x.strides[_OF_C], order[i])
         for c in range(0, lanes, WIDTH):
             row = i * lanes + c
             dt, u, dtu = load(rows, _DT * kind + row), load(rows, _U * kind + row), load(rows, _DTU * kind + row)
@@ -300,12 +300,12 @@ def _scan(chain: _Chain, x: Sequences, order: Integers, zoh: bool, hop: int, scr
 @compiled
 def _answer(chain: _Chain, x: Sequences, order: Integers, scratch: Scratch) -> None:
     """Add D u to the rows of y and gate them."""
-    lanes, rows, gated = scratch.lanes, scratch.rows, x.z.size > 0
+    lanes, rows, kind, gated = scratch.lanes, scratch.rows, SEGMENT * scratch.lanes, x.z.size > 0
     if gated:
-        _load_rows(chain, x.z, x.strides[_OF_Z], order, _Z, scratch)
+        _load_rows(x.z, x.strides[_OF_Z], chain, order, rows[_Z * kind :], lanes)
     for i in range(len(order)):
         for c in range(0, lanes, WIDTH):
-            row, kind = i * lanes + c, SEGMENT * lanes
+            row = i * lanes + c
             y = load(rows, _Y * kind + row) + load(scratch.channels, _SKIP * lanes + c) * load(rows, _U * kind + row)
             if gated:
                 z = load(rows, _Z * kind + row)
@@ -316,11 +316,11 @@ def _answer(chain: _Chain, x: Sequences, order: Integers, scratch: Scratch) -> N
 @compiled
 def _gate_back(chain: _Chain, x: Sequences, order: Integers, scratch: Scratch) -> None:
     """Turn the gradient of the output into that of y before the gate, and z into its gradient."""
-    lanes, rows = scratch.lanes, scratch.rows
-    _load_rows(chain, x.z, x.strides[_OF_Z], order, _Z, scratch)
+    lanes, rows, kind = scratch.lanes, scratch.rows, SEGMENT * scratch.lanes
+    _load_rows(x.z, x.strides[_OF_Z], chain, order, rows[_Z * kind :], lanes)
     for i in range(len(order)):
         for c in range(0, lanes, WIDTH):
-            row, kind = i * lanes + c, SEGMENT * lanes
+            row = i * lanes + c
             y = load(rows, _Y * kind + row) + load(scratch.channels, _SKIP * lanes + c) * load(rows, _U * kind + row)
             z, d_out = load(rows, _Z * kind + row), load(rows, _D_Y * kind + row)
             opened = sigmoid(z)
@@ -335,7 +335,7 @@ def _scan_back(chain: _Chain, x: Sequences, order: Integers, to_b: Floats, to_c:
     lanes, rows, rates, states, sums = scratch.lanes, scratch.rows, scratch.rates, scratch.states, scratch.sums
     size, kind, state = rates.size // 5, SEGMENT * lanes, rates.size // 5 // lanes
     for i in range(len(order) - 1, -1, -1):
-        b_at, c_at = _at(chain, x, _OF_B, order[i]), _at(chain, x, _OF_C, order[i])
+        b_at, c_at = _at(chain, x.strides[_OF_B], order[i]), _at(chain, x.strides[_OF_C], order[i])
         sums[:] = _ZERO
         for c in range(0, lanes, WIDTH):
             row = i * lanes + c
@@ -364,7 +364,7 @@ def _scan_back_zoh(chain: _Chain, x: Sequences, order: Integers, to_b: Floats, t
     lanes, rows, rates, states, sums = scratch.lanes, scratch.rows, scratch.rates, scratch.states, scratch.sums
     size, kind, state = rates.size // 5, SEGMENT * lanes, rates.size // 5 // lanes
     for i in range(len(order) - 1, -1, -1):
-        b_at, c_at = _at(chain, x, _OF_B, order[i]), _at(chain, x, _OF_C, order[i])
+        b_at, c_at = _at(chain, x.strides[_OF_B], order[i]), _at(chain, x.strides[_OF_C], order[i])
         sums[:] = _ZERO
         for c in range(0, lanes, WIDTH):
             row = i * lanes + c
@@ -428,18 +428,17 @@ def _steps_back(steps: int, soft: bool, scratch: Scratch) -> None:
 
 
 @compiled
-def _at(chain: _Chain, x: Sequences, which: int, token: int) -> int:
-    """Return where a token of this sequence begins."""
-    return chain.g * x.strides[which, 0] + chain.b * x.strides[which, 1] + token * x.strides[which, 2]
+def _at(chain: _Chain, strides: Integers, token: int) -> int:
+    """Return where a token begins."""
+    return chain.g * strides[0] + chain.b * strides[1] + token * strides[2]
 
 
 @compiled
-def _load_rows(chain: _Chain, source: Floats, strides: Integers, order: Integers, which: int, scratch: Scratch) -> None:
+def _load_rows(source: Floats, strides: Integers, chain: _Chain, order: Integers, rows: Floats, lanes: int) -> None:
     """Read the tokens `order` of a chain's channels; lanes without a channel get zeros."""
-    lanes, rows, whole = scratch.lanes, scratch.rows, chain.width // WIDTH * WIDTH
-    start = chain.g * strides[0] + chain.b * strides[1] + chain.first
+    whole = chain.width // WIDTH * WIDTH
     for i in range(len(order)):
-        at, to = start + order[i] * strides[2], (which * SEGMENT + i) * lanes
+        at, to = _at(chain, strides, order[i]) + chain.first, i * lanes
         for c in range(0, whole, WIDTH):
             store(rows, to + c, load(source, at + c))
         for c in range(whole, lanes):
@@ -448,13 +447,12 @@ def _load_rows(chain: _Chain, source: Floats, strides: Integers, order: Integers
 
 @compiled
 def _store_rows(
-    chain: _Chain, which: int, order: Integers, shape: tuple[int, ...], token: int, target: Floats, scratch: Scratch
+    rows: Floats, lanes: int, order: Integers, target: Floats, shape: tuple[int, ...], token: int, chain: _Chain
 ) -> None:
     """Write a chain's channels to the tokens `order` of the flat `[directions, batch, token, dim]`."""
-    lanes, rows, whole = scratch.lanes, scratch.rows, chain.width // WIDTH * WIDTH
-    start = (chain.g * shape[1] + chain.b) * token
+    start, whole = (chain.g * shape[1] + chain.b) * token, chain.width // WIDTH * WIDTH
     for i in range(len(order)):
-        at, to = (which * SEGMENT + i) * lanes, (start + order[i]) * shape[2] + chain.first
+        at, to = i * lanes, (start + order[i]) * shape[2] + chain.first
         for c in range(0, whole, WIDTH):
             store(target, to + c, load(rows, at + c))
         for c in range(whole, chain.width):
@@ -462,19 +460,19 @@ def _store_rows(
 
 
 @compiled
-def _load_block(source: Floats, chain: _Chain, lanes: int, blocks: Floats, start: int) -> None:
-    """Turn a chain's channels of `[dim, state]` to the block at `start`; lanes without a channel get zeros."""
+def _load_block(source: Floats, chain: _Chain, block: Floats, lanes: int) -> None:
+    """Turn a chain's channels of `[dim, state]` to a block; lanes without a channel get zeros."""
     for n in range(source.shape[1]):
         for c in range(lanes):
-            blocks[start + n * lanes + c] = source[chain.first + c, n] if c < chain.width else _ZERO
+            block[n * lanes + c] = source[chain.first + c, n] if c < chain.width else _ZERO
 
 
 @compiled
-def _store_block(blocks: Floats, start: int, chain: _Chain, lanes: int, target: Floats) -> None:
+def _store_block(block: Floats, lanes: int, target: Floats, chain: _Chain) -> None:
     """Turn it back."""
     for c in range(chain.width):
         for n in range(target.shape[1]):
-            target[chain.first + c, n] = blocks[start + n * lanes + c]
+            target[chain.first + c, n] = block[n * lanes + c]
 
 
 @compiled
