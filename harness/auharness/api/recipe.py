@@ -22,7 +22,8 @@ class Preprocess(Settings):
         224, ge=16, description="side of the square that the model sees, cut from the cached crop, in pixels"
     )
     frames: int = Field(1, ge=1, description="frames per sample")
-    sampler: str = Field("all", description="how frames are chosen from a clip")
+    sampler: Literal["uniform"] = Field("uniform", description="how frames are chosen from a clip")
+    channels: Literal[1, 3] = Field(3, description="colour, or grey by the weights of ITU-R BT.601")
     mean: tuple[float, float, float] = Field(IMAGENET_MEAN, description="channel means of the [0, 1] image")
     std: tuple[float, float, float] = Field(IMAGENET_STD, description="channel deviations of the [0, 1] image")
     on_bad_frame: Literal["fail", "drop"] = Field("fail", description="undecodable media: stop, or drop and count")
@@ -31,6 +32,12 @@ class Preprocess(Settings):
     def _crop_fits(self) -> "Preprocess":
         if self.crop > self.resize:
             raise ValueError(f"crop is {self.crop}, expected at most resize, which is {self.resize}")
+        return self
+
+    @model_validator(mode="after")
+    def _grey_has_one_mean(self) -> "Preprocess":
+        if self.channels == 1 and len({self.mean, self.mean[:1] * 3}) + len({self.std, self.std[:1] * 3}) > 2:
+            raise ValueError(f"channels is 1, expected equal entries in mean and std, got {self.mean} and {self.std}")
         return self
 
 
@@ -42,6 +49,7 @@ class Augment(Settings):
     brightness: float = Field(0.4, ge=0, description="factor drawn from 1 +- this")
     contrast: float = Field(0.4, ge=0, description="factor drawn from 1 +- this")
     saturation: float = Field(0.4, ge=0, description="factor drawn from 1 +- this")
+    temporal_jitter: bool = Field(False, description="a training clip ends at a random frame")
 
 
 class Recipe(Settings):

@@ -192,11 +192,11 @@ def prepare_handler(args: argparse.Namespace) -> int:
     """Fill the crop cache."""
     dataset, choice, index = _load(args, args.dataset)
     from auharness.data.cache import CropCache, cache_folder
+    from auharness.data.clips import all_frames
     from auharness.data.prepare import by_sequence, estimate, prepare
-    from auharness.records import FrameRecord
 
     settings = _crop_settings(args, synthetic=choice.origin == "synthetic")
-    records = [record for record in index.records() if isinstance(record, FrameRecord)]
+    records = all_frames(index.records())
     folder = cache_folder(dataset.name, dataset.root, settings, manifest=index.manifest)
     cost = estimate(records, settings)
     jobs = max(1, args.jobs)

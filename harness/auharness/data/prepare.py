@@ -15,9 +15,10 @@ from typing import NamedTuple
 import cv2
 
 from auharness.data.cache import BadFrame, CropCache, CropSettings, SequenceReport
+from auharness.data.clips import all_frames
 from auharness.data.landmarks import make_source
 from auharness.errors import AuharnessError, DataError
-from auharness.records import FrameRecord
+from auharness.records import ClipRecord, FrameRecord
 
 __all__ = ["Estimate", "PrepareReport", "by_sequence", "estimate", "prepare"]
 
@@ -64,10 +65,10 @@ class PrepareReport:
         return tuple(bad for report in self.sequences for bad in report.bad)
 
 
-def by_sequence(records: Iterable[FrameRecord]) -> dict[str, list[FrameRecord]]:
-    """Group records by sequence name, sorted by name; the order inside a sequence is kept."""
+def by_sequence(records: Iterable[FrameRecord | ClipRecord]) -> dict[str, list[FrameRecord]]:
+    """Group frames, and the frames of clips, by sequence name, sorted by name; the order inside is kept."""
     groups: dict[str, list[FrameRecord]] = {}
-    for record in records:
+    for record in all_frames(records):
         groups.setdefault(record.sequence, []).append(record)
     return {name: groups[name] for name in sorted(groups)}
 

@@ -9,7 +9,7 @@ import torch
 from auharness.api import ModelPlugin
 from auharness.data.cache import CropCache, cache_folder
 from auharness.data.prepare import by_sequence, estimate
-from auharness.records import FrameRecord, Task
+from auharness.records import Task
 from auharness.results.store import attempts
 from auharness.runner.plan import Plan, crop_settings
 from auharness.training.predictor import as_output, call
@@ -56,9 +56,8 @@ def _crops(plan: Plan) -> tuple[int, float, int]:
     missing, seconds, size = 0, 0.0, 0
     for name, dataset in plan.inputs.datasets.items():
         rows = plan.index.rows([key for key in ids if key[0] == name], key=plan.inputs.protocol.key)
-        records = [record for record in plan.index.records(rows) if isinstance(record, FrameRecord)]
         cache = CropCache(cache_folder(name, dataset.root, settings, manifest=plan.index.manifests[name]))
-        for sequence, members in by_sequence(records).items():
+        for sequence, members in by_sequence(plan.index.records(rows)).items():
             if cache.cached_report(dataset.root, sequence, members) is None:
                 cost = estimate(members, settings)
                 missing, seconds, size = missing + 1, seconds + cost.seconds, size + cost.bytes

@@ -23,6 +23,7 @@ from auharness.runner.predictions import add_targets, prediction_frame
 from auharness.runner.record import Clock, Outcome, device_name, make_record
 from auharness.runner.spec import UnitSpec
 from auharness.runner.weights import read_weights
+from auharness.training.clip_source import ClipSource
 from auharness.training.predictor import predict
 from auharness.training.seed import derive_seed
 from auharness.training.source import CropSource
@@ -141,7 +142,8 @@ class _Work:
     def _source(self, part: Part, *, labelled: bool) -> CropSource:
         targets = part.targets(self.index, self.labels) if labelled else None
         preprocess, augment = self.plugin.preprocess, self.plugin.augment
-        return CropSource(part.rows, self.caches, targets=targets, preprocess=preprocess, augment=augment)
+        kind = CropSource if self.index.kind == "frame-multilabel" else ClipSource
+        return kind(part.rows, self.caches, targets=targets, preprocess=preprocess, augment=augment)
 
     def _predict(self, predictor: Predictor, source: CropSource) -> np.ndarray:
         size = self.plugin.recipe.eval_batch_size

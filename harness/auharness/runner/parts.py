@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 
 from auharness.api import ModelPlugin, Recipe
 from auharness.data.cache import CropCache
@@ -62,14 +63,14 @@ def take_part(
     table = index.table.iloc[positions]
     fps = {source.dataset: source.fps for source in index.sources}
     rates = table["dataset"].map(fps).to_numpy(np.float64)
-    frames = table["frame"].to_numpy(np.int64)
+    frames, first = _frame_numbers(table)
     rows = Rows(
         sample_ids=table["sample_id"].tolist(),
         subjects=table["subject"].tolist(),
         datasets=table["dataset"].tolist(),
         sequences=table["sequence"].tolist(),
         frames=frames,
-        time_s=frames / rates,
+        time_s=first / rates,
     )
     part = Part(positions, rows, tuple(table["subject" if key == "subject" else "sequence"]))
     present = _present(rows, caches)
@@ -113,14 +114,22 @@ def make_task(
     )
 
 
+def _frame_numbers(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Return the frame number of each row, or an array of them per clip, and the first of each."""
+    if "frame" in table:
+        frames = table["frame"].to_numpy(np.int64)
+        return frames, frames
+    clips = np.empty(len(table), object)
+    clips[:] = [np.asarray(numbers, np.int64) for numbers in table["frames"]]
+    return clips, np.array([numbers[0] for numbers in clips], np.int64)
+
+
 def _present(rows: Rows, caches: Mapping[str, CropCache]) -> np.ndarray:
-    """Whether each row has a crop."""
+    """Whether each row has a crop, a clip at least one."""
     known: dict[tuple[str, str], set[int]] = {}
     present = np.empty(len(rows), bool)
-    for number, (dataset, sequence, frame) in enumerate(
-        zip(rows.datasets, rows.sequences, rows.frames.tolist(), strict=True)
-    ):
+    for number, (dataset, sequence, frames) in enumerate(zip(rows.datasets, rows.sequences, rows.frames, strict=True)):
         if (dataset, sequence) not in known:
             known[dataset, sequence] = set(caches[dataset].sequence(sequence).frames.tolist())
-        present[number] = frame in known[dataset, sequence]
+        present[number] = not known[dataset, sequence].isdisjoint(np.atleast_1d(frames).tolist())
     return present

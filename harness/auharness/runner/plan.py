@@ -82,9 +82,7 @@ def make_plan(inputs: Inputs) -> Plan:
     model.plugin.check_ready(origin=inputs.origin, weights=request.weights is not None)
     indexes = [build_index(dataset) for dataset in inputs.datasets.values()]
     index = indexes[0] if len(indexes) == 1 else Index.concat(indexes)
-    if index.kind == "frame-multilabel" and model.plugin.preprocess.frames != 1:
-        frames = model.plugin.preprocess.frames
-        raise UsageError(f"preprocess.frames is {frames}, expected 1: {protocol.name} scores single frames")
+    _check_inputs(model.plugin, index.kind, protocol.name)
     every = tuple(protocol.folds(index))
     folds = _chosen(every, request.folds, protocol.name)
     data = DataInfo(
@@ -111,6 +109,17 @@ def variant_presets(model: type[ModelPlugin], asked: tuple[str, ...], *, synthet
     if sizes:
         return asked
     return (default_preset(model, synthetic=synthetic), *asked)
+
+
+def _check_inputs(plugin: ModelPlugin, kind: str, protocol: str) -> None:
+    """Refuse a model that reads clips where single frames are scored, and the other way round."""
+    frames, clips = plugin.preprocess.frames, "clip" in plugin.inputs
+    if kind == "frame-multilabel":
+        if frames != 1 or clips:
+            what = f"{plugin.name} reads clips" if clips else f"preprocess.frames is {frames}, expected 1"
+            raise UsageError(f"{what}: {protocol} scores single frames")
+    elif "image" in plugin.inputs and not clips:
+        raise UsageError(f"{plugin.name} reads single images: {protocol} scores clips; take a model that reads clips")
 
 
 def _check_device(device: str) -> None:

@@ -14,7 +14,6 @@ import numpy as np
 from auharness import __version__
 from auharness.data.cache import CropCache, cache_folder
 from auharness.data.prepare import PrepareReport, by_sequence, prepare
-from auharness.records import FrameRecord
 from auharness.results.atomic import file_digest, write_json
 from auharness.results.schema import RunRecord, UnitRef
 from auharness.results.store import RunFolder, attempts
@@ -47,8 +46,7 @@ def prepare_crops(plan: Plan, progress: Progress) -> Crops:
         if not keys:
             continue
         rows = plan.index.rows(keys, key=plan.inputs.protocol.key)
-        records = [record for record in plan.index.records(rows) if isinstance(record, FrameRecord)]
-        sequences = by_sequence(records)
+        sequences = by_sequence(plan.index.records(rows))
         folder = cache_folder(name, dataset.root, settings, manifest=plan.index.manifests[name])
         folders[name] = folder
         done = _Counter(partial(progress.crops, name), len(sequences))

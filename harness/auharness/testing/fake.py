@@ -48,7 +48,7 @@ def fake_batch(plugin: ModelPlugin, task: Task, *, size: int = 3, seed: int = 0)
         seed: of all random values.
     """
     random = torch.Generator().manual_seed(seed)
-    side, frames = task.image_size, task.frames
+    side, frames, channels = task.image_size, task.frames, plugin.preprocess.channels
     clip = "clip" in plugin.inputs
     batch: Batch = {
         "target": _target(task, size, random),
@@ -57,9 +57,9 @@ def fake_batch(plugin: ModelPlugin, task: Task, *, size: int = 3, seed: int = 0)
         "time_s": torch.arange(size, dtype=torch.float64),
     }
     if "image" in plugin.inputs:
-        batch["image"] = torch.randn(size, 3, side, side, generator=random)
+        batch["image"] = torch.randn(size, channels, side, side, generator=random)
     if clip:
-        batch["clip"] = torch.randn(size, frames, 3, side, side, generator=random)
+        batch["clip"] = torch.randn(size, frames, channels, side, side, generator=random)
     if "audio" in plugin.inputs:
         batch["audio"] = 0.1 * torch.randn(size, SECOND, generator=random)
         batch["audio_valid"] = torch.ones(size, dtype=torch.bool)

@@ -23,7 +23,7 @@ def plain(images: Tensor, landmarks: Tensor, preprocess: Preprocess) -> tuple[Te
         preprocess: gives the crop side, mean and deviation.
 
     Returns:
-        `[B,3,H,H]` float32 and `[B,68,2]` pixels in the cut.
+        `[B,C,H,H]` float32, C being 3 or 1 for grey, and `[B,68,2]` pixels in the cut.
     """
     margin = images.shape[1] - preprocess.crop
     corner = torch.full((len(images), 2), margin // 2)
@@ -32,16 +32,32 @@ def plain(images: Tensor, landmarks: Tensor, preprocess: Preprocess) -> tuple[Te
 
 
 def augmented(
-    images: Tensor, landmarks: Tensor, preprocess: Preprocess, *, augment: Augment, generator: torch.Generator
+    images: Tensor,
+    landmarks: Tensor,
+    preprocess: Preprocess,
+    *,
+    augment: Augment,
+    generator: torch.Generator,
+    alike: int = 1,
 ) -> tuple[Tensor, Tensor]:
-    """Cut at a random place, flip, jitter and normalise; shapes as in `plain`."""
-    count, margin = len(images), images.shape[1] - preprocess.crop
+    """Cut at a random place, flip, jitter and normalise; shapes as in `plain`.
+
+    Args:
+        images: as for `plain`.
+        landmarks: as for `plain`.
+        preprocess: as for `plain`.
+        augment: how much varies.
+        generator: of all draws.
+        alike: so many neighbouring images, the frames of a clip, are varied in the same way.
+    """
+    count, margin = len(images) // alike, images.shape[1] - preprocess.crop
     corner = torch.randint(0, margin + 1, (count, 2), generator=generator)
     flip = torch.rand(count, generator=generator) < augment.flip
     strengths = torch.tensor([augment.brightness, augment.contrast, augment.saturation])
     factors = 1 + strengths * (2 * torch.rand(count, 3, generator=generator) - 1)
     if not augment.random_crop:
         corner = torch.full_like(corner, margin // 2)
+    corner, flip, factors = (x.repeat_interleave(alike, 0) for x in (corner, flip, factors))
     cut, points = _cut(images, landmarks, corner, preprocess.crop)
     cut = torch.where(flip[:, None, None, None], cut.flip(-1), cut)
     mirrored = points[:, FLIP_68.tolist()] * torch.tensor([-1.0, 1.0]) + torch.tensor([preprocess.crop - 1.0, 0.0])
@@ -67,6 +83,9 @@ def _jitter(images: Tensor, factors: Tensor) -> Tensor:
 
 
 def _normalise(images: Tensor, preprocess: Preprocess) -> Tensor:
+    if preprocess.channels == 1:
+        grey = (images * torch.tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
+        return (grey - preprocess.mean[0]) / preprocess.std[0]
     mean = torch.tensor(preprocess.mean).view(1, 3, 1, 1)
     std = torch.tensor(preprocess.std).view(1, 3, 1, 1)
     return (images - mean) / std

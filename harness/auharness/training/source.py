@@ -24,9 +24,9 @@ class Rows:
     datasets: Sequence[str]
     sequences: Sequence[str]
     frames: np.ndarray
-    """`[N]` vendor frame numbers."""
+    """`[N]` vendor frame numbers; for clips `[N]` arrays of them, one per clip."""
     time_s: np.ndarray
-    """`[N]` seconds since frame 0."""
+    """`[N]` seconds since frame 0, of the first frame of a clip."""
 
     def __len__(self) -> int:
         """Number of samples."""
@@ -70,7 +70,8 @@ class CropSource:
         self._images: list[np.ndarray] = []
         self._landmarks: list[np.ndarray] = []
         self._valid: list[np.ndarray] = []
-        self._place = self._locate(caches)
+        self._files: dict[tuple[str, str], tuple[int, dict[int, int]]] = {}
+        self._locate(caches)
 
     def __len__(self) -> int:
         """Number of samples."""
@@ -108,19 +109,8 @@ class CropSource:
                 yield self._batch(which.numpy(), None if seed is None else seeded(seed, number), device)
 
     def _batch(self, which: np.ndarray, generator: torch.Generator | None, device: torch.device | None) -> Batch:
-        places = self._place[which]
-        images = torch.from_numpy(np.stack([self._images[file][row] for file, row in places]))
-        landmarks = torch.from_numpy(np.stack([self._landmarks[file][row] for file, row in places]).astype(np.float32))
-        if generator is None:
-            image, points = plain(images, landmarks, self.preprocess)
-        else:
-            image, points = augmented(images, landmarks, self.preprocess, augment=self.augment, generator=generator)
-        batch: Batch = {
-            "image": image,
-            "landmarks": points,
-            "landmarks_valid": torch.tensor([bool(self._valid[file][row]) for file, row in places]),
-            "time_s": torch.from_numpy(self.rows.time_s[which]),
-        }
+        batch = self._pixels(which, generator)
+        batch["time_s"] = torch.from_numpy(self.rows.time_s[which])
         if self._targets is not None:
             batch["target"] = self._targets[which]
         if device is not None:
@@ -129,18 +119,32 @@ class CropSource:
         batch["subject"] = [self.rows.subjects[i] for i in which]
         return batch
 
-    def _locate(self, caches: dict[str, CropCache]) -> np.ndarray:
-        """Open each sequence once and return `[N,2]`: file number and row in it."""
-        opened: dict[tuple[str, str], tuple[int, dict[int, int]]] = {}
-        place = np.empty((len(self.rows), 2), np.int64)
-        columns = zip(self.rows.datasets, self.rows.sequences, self.rows.frames.tolist(), strict=True)
-        for number, (dataset, sequence, frame) in enumerate(columns):
-            if (dataset, sequence) not in opened:
-                images, landmarks, valid, frames = caches[dataset].sequence(sequence)
-                opened[dataset, sequence] = len(self._images), {int(f): row for row, f in enumerate(frames)}
-                self._images.append(images)
-                self._landmarks.append(landmarks)
-                self._valid.append(valid)
-            file, row_of = opened[dataset, sequence]
-            place[number] = file, row_of[frame]
-        return place
+    def _pixels(self, which: np.ndarray, generator: torch.Generator | None) -> Batch:
+        """Return the images and landmarks of some rows, varied where a generator is given."""
+        places = self._place[which]
+        images = torch.from_numpy(np.stack([self._images[file][row] for file, row in places]))
+        landmarks = torch.from_numpy(np.stack([self._landmarks[file][row] for file, row in places]).astype(np.float32))
+        if generator is None:
+            image, points = plain(images, landmarks, self.preprocess)
+        else:
+            image, points = augmented(images, landmarks, self.preprocess, augment=self.augment, generator=generator)
+        valid = torch.tensor([bool(self._valid[file][row]) for file, row in places])
+        return {"image": image, "landmarks": points, "landmarks_valid": valid}
+
+    def _locate(self, caches: dict[str, CropCache]) -> None:
+        """Find the pixels of every row: `[N,2]`, file number and row in it."""
+        self._place = np.empty((len(self.rows), 2), np.int64)
+        for number, frame in enumerate(self.rows.frames.tolist()):
+            file, row_of = self._open(number, caches)
+            self._place[number] = file, row_of[frame]
+
+    def _open(self, number: int, caches: dict[str, CropCache]) -> tuple[int, dict[int, int]]:
+        """Open the sequence of a row once and return its file number and frame number -> row."""
+        key = self.rows.datasets[number], self.rows.sequences[number]
+        if key not in self._files:
+            images, landmarks, valid, frames = caches[key[0]].sequence(key[1])
+            self._files[key] = len(self._images), {int(frame): row for row, frame in enumerate(frames)}
+            self._images.append(images)
+            self._landmarks.append(landmarks)
+            self._valid.append(valid)
+        return self._files[key]

@@ -48,6 +48,7 @@ class Constant(ModelPlugin):
     """`one`: every AU always present, or always the majority class; `zero`: never; `prior`: the training rate."""
 
     name = "constant"
+    inputs: ClassVar[tuple[str, ...]] = ()  # it looks at nothing
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {},
         "tiny": {"preprocess": {"resize": 68, "crop": 64}},

@@ -1,0 +1,117 @@
+"""Clips from the crop cache to batches, on crops made by hand."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from auharness.api import Augment, Preprocess
+from auharness.data.cache import CropCache, CropSettings
+from auharness.data.clips import frames_of
+from auharness.records import ClipRecord, Media
+from auharness.training.clip_source import ClipSource
+from auharness.training.source import Rows
+
+LENGTHS = (24, 30)
+STILL = Augment(flip=0, random_crop=False, brightness=0, contrast=0, saturation=0)
+GREY = Preprocess(
+    align="none", landmarks="mean-shape", resize=16, crop=16, frames=6, channels=1, mean=(0, 0, 0), std=(1, 1, 1)
+)
+
+
+def clip(number: int, length: int) -> ClipRecord:
+    frames = tuple(range(5, 5 + length))
+    media = tuple(Media(f"{number}/{frame}.png") for frame in frames)
+    return ClipRecord("casme2", f"{number:02d}", f"{number:02d}/EP01", frames, media)
+
+
+@pytest.fixture(scope="module")
+def caches(tmp_path_factory) -> dict[str, CropCache]:
+    """Two clips whose frame `t` is one grey value, 4 t."""
+    root: Path = tmp_path_factory.mktemp("clips")
+    cache = CropCache(root / "cache")
+    for number, length in enumerate(LENGTHS, 1):
+        record = clip(number, length)
+        (root / str(number)).mkdir()
+        for step, media in enumerate(record.media):
+            cv2.imwrite(str(root / media.path), np.full((20, 16, 3), 4 * step, np.uint8))
+        cache.prepare_sequence(root, record.sequence, frames_of(record), CropSettings("none", 16, "mean-shape"))
+    return {"casme2": cache}
+
+
+def source(caches, *, preprocess=GREY, augment=STILL, frames=None, targets=None) -> ClipSource:
+    records = [clip(number, length) for number, length in enumerate(LENGTHS, 1)]
+    numbers = np.empty(len(records), object)
+    numbers[:] = frames or [np.array(record.frames) for record in records]
+    rows = Rows(
+        sample_ids=[record.id for record in records],
+        subjects=[record.subject for record in records],
+        datasets=["casme2"] * 2,
+        sequences=[record.sequence for record in records],
+        frames=numbers,
+        time_s=np.array([0.1, 0.2]),
+    )
+    return ClipSource(rows, caches, targets=targets, preprocess=preprocess, augment=augment)
+
+
+def steps(batch) -> list[list[int]]:
+    """Which step of the clip each frame of a batch is, read off its grey value."""
+    return (batch["clip"].mean((2, 3, 4)) * 255 / 4).round().long().tolist()
+
+
+def test_a_test_clip_is_sampled_from_its_first_to_its_last_frame(caches):
+    (batch,) = source(caches, targets=np.array([[1, 0], [0, 1]], np.int8)).batches(2)
+    assert batch["clip"].shape == (2, 6, 1, 16, 16)
+    assert batch["landmarks"].shape == (2, 6, 68, 2)
+    assert batch["landmarks_valid"].shape == (2, 6)
+    assert steps(batch) == [[0, 5, 9, 14, 18, 23], [0, 6, 12, 17, 23, 29]]
+    assert batch["sample_id"] == ["casme2/01/EP01", "casme2/02/EP01"]
+    assert batch["target"].tolist() == [[1, 0], [0, 1]]
+    assert "image" not in batch
+
+
+def test_a_training_clip_starts_at_its_first_frame_and_may_end_early(caches):
+    augment = STILL.model_copy(update={"temporal_jitter": True})
+    made = source(caches, augment=augment)
+    lasts = set()
+    for epoch in range(30):
+        generator = torch.Generator().manual_seed(epoch)
+        for batch in made.batches(2, generator=generator):
+            for name, chosen in zip(batch["sample_id"], steps(batch), strict=True):
+                assert chosen[0] == 0 and chosen == sorted(chosen)
+                if name.endswith("01/EP01"):
+                    lasts.add(chosen[-1])
+    assert min(lasts) >= 6 and max(lasts) <= 22  # never the offset frame
+    assert len(lasts) > 8
+
+
+def test_all_frames_of_a_clip_are_varied_alike(caches):
+    augment = Augment(flip=0.5, random_crop=False, brightness=0.4, contrast=0, saturation=0)
+    (batch,) = source(caches, augment=augment).batches(2, generator=torch.Generator().manual_seed(0))
+    for which, row in enumerate(batch["clip"].mean((2, 3, 4))):
+        factor = row[1:] * 255 / 4 / torch.tensor(steps_of(batch["sample_id"][which])[1:])
+        torch.testing.assert_close(factor, factor[:1].expand_as(factor), rtol=1e-3, atol=0)
+        assert abs(float(factor[0]) - 1) > 1e-3
+
+
+def steps_of(sample: str) -> list[int]:
+    return [0, 5, 9, 14, 18, 23] if sample.endswith("01/EP01") else [0, 6, 12, 17, 23, 29]
+
+
+def test_frames_that_could_not_be_decoded_are_left_out_before_sampling(caches):
+    frames = [np.arange(5, 29), np.array([5, 6, 7, 900, 901, 8, 9, 10])]
+    (batch,) = source(caches, frames=frames).batches(2)
+    assert steps(batch)[1] == [0, 1, 2, 3, 4, 5]
+
+
+def test_colour_clips_have_three_channels(caches):
+    preprocess = GREY.model_copy(update={"channels": 3})
+    (batch,) = source(caches, preprocess=preprocess).batches(2)
+    assert batch["clip"].shape == (2, 6, 3, 16, 16)
+
+
+def test_grey_asks_for_one_mean_and_one_deviation():
+    with pytest.raises(ValueError, match="channels is 1, expected equal entries in mean and std"):
+        Preprocess(channels=1)
