@@ -118,7 +118,7 @@ def _check_inputs(plugin: ModelPlugin, kind: str, protocol: str) -> None:
         if frames != 1 or clips:
             what = f"{plugin.name} reads clips" if clips else f"preprocess.frames is {frames}, expected 1"
             raise UsageError(f"{what}: {protocol} scores single frames")
-    elif "image" in plugin.inputs and not clips:
+    elif "image" in plugin.inputs and not clips and type(plugin).fit is ModelPlugin.fit:
         raise UsageError(f"{plugin.name} reads single images: {protocol} scores clips; take a model that reads clips")
 
 

@@ -19,7 +19,7 @@ SURE = 10.0
 
 
 class ConstantNet(nn.Module):
-    """Image `[B,...]` to the same logits `[B,A]` for every sample."""
+    """Images or clips `[B,...]` to the same logits `[B,A]` for every sample."""
 
     logits: Tensor
 
@@ -38,7 +38,7 @@ class ConstantPredictor:
         self.module = module
 
     def __call__(self, batch: Batch) -> Tensor:
-        return self.module(batch["image"])
+        return self.module(batch["image"] if "image" in batch else batch["clip"])
 
     def state(self) -> Mapping[str, Tensor]:
         return self.module.state_dict()
@@ -48,7 +48,6 @@ class Constant(ModelPlugin):
     """`one`: every AU always present, or always the majority class; `zero`: never; `prior`: the training rate."""
 
     name = "constant"
-    inputs: ClassVar[tuple[str, ...]] = ()  # it looks at nothing
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {},
         "tiny": {"preprocess": {"resize": 68, "crop": 64}},
