@@ -1,6 +1,7 @@
 """Floors, intervals and tests from counts by subject; measured properties are in this folder's README.md."""
 
 from auharness.statistics.bootstrap import DRAWS, LEVEL, Interval, bootstrap_interval
+from auharness.statistics.chance import CHANCE_DRAWS, ORACLE_GRID, chance_levels
 from auharness.statistics.clips import clip_interval
 from auharness.statistics.compare import Comparison, compare, compare_family, swap_test
 from auharness.statistics.floors import floors
@@ -9,12 +10,15 @@ from auharness.statistics.holm import holm
 from auharness.statistics.ranks import shared_ranks
 
 __all__ = [
+    "CHANCE_DRAWS",
     "DRAWS",
     "LEVEL",
+    "ORACLE_GRID",
     "Comparison",
     "Headline",
     "Interval",
     "bootstrap_interval",
+    "chance_levels",
     "clip_interval",
     "compare",
     "compare_family",
