@@ -1,5 +1,6 @@
 """Losses on logits, one per file; -1 in a target means not coded and never counts."""
 
+from auharness.losses.asl import asl, asl_released
 from auharness.losses.default import default_loss
 from auharness.losses.heatmap import heatmap_mse
 from auharness.losses.masked import masked_mean
@@ -9,6 +10,8 @@ from auharness.losses.weighted_asymmetric import weighted_asymmetric
 from auharness.losses.weights import class_weights
 
 __all__ = [
+    "asl",
+    "asl_released",
     "class_weights",
     "default_loss",
     "heatmap_mse",
