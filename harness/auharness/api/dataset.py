@@ -48,6 +48,13 @@ class DatasetPlugin(Plugin):
         """Return subject -> (coded frames, {AU number: positives}) as published; empty when nothing is published."""
         return {}
 
+    def published_totals(self) -> dict[str, tuple[int, int, dict[int, int]]]:
+        """Return release -> (subjects, coded rows, {AU number: positives}) where only totals are published.
+
+        Data that equals one of the releases is verified. Looked at where `published_counts` is empty.
+        """
+        return {}
+
     @property
     def outputs(self) -> tuple[str, ...]:
         """Column names of the labels: `AU1`, ... or class names."""

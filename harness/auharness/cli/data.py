@@ -124,7 +124,7 @@ def _verify_text(report: VerifyReport, choice: RootChoice) -> str:
     if report.verified is None:
         return f"{head}\nno counts are published for this dataset"
     if report.verified:
-        return f"{head}\nall counts equal the published ones"
+        return f"{head}\nall counts equal the published ones{f' ({report.release})' if report.release else ''}"
     if choice.origin == "synthetic":
         return f"{head}\na stand-in: {len(report.differences)} counts differ from the published ones, as expected"
     lines = [f"{head}\n{len(report.differences)} counts differ from the published ones; a result on it says so"]

@@ -46,3 +46,33 @@ def test_rows_of_other_datasets_are_not_counted(frames: Any, tmp_path: Path) -> 
     one, two = build_index(frames, cache=tmp_path), build_index(Other(root=frames.root), cache=tmp_path)
     report = verify(frames, Index.concat([one, two]))
     assert report.verified is True and report.n_rows == 4
+
+
+def test_totals_are_compared_with_the_nearest_release(frames: Any, tmp_path: Path) -> None:
+    releases = {"old": (2, 3, {1: 3, 12: 3}), "new": (2, 4, {1: 2, 12: 2})}
+
+    class Totals(type(frames)):  # type: ignore[misc]  # the class comes from a fixture
+        def published_counts(self) -> Any:
+            return {}
+
+        def published_totals(self) -> Any:
+            return releases
+
+    data = Totals(root=frames.root)
+    index = build_index(data, cache=tmp_path)
+    report = verify(data, index)
+    assert (report.verified, report.release, report.differences) == (True, "new", ())
+    assert (report.n_subjects, report.n_rows) == (2, 4)
+    releases["new"] = (3, 4, {1: 2, 12: 1})
+    report = verify(data, index)
+    assert (report.verified, report.release) == (False, "new")
+    assert report.differences == (Difference("new", "subjects", 3, 2), Difference("new", "AU12", 1, 2))
+
+
+def test_totals_are_not_looked_at_beside_counts_per_subject(frames: Any, tmp_path: Path) -> None:
+    class Both(type(frames)):  # type: ignore[misc]  # the class comes from a fixture
+        def published_totals(self) -> Any:
+            return {"wrong": (9, 9, {})}
+
+    report = verify(Both(root=frames.root), build_index(frames, cache=tmp_path))
+    assert report.verified is True and report.release == ""

@@ -5,10 +5,18 @@ import cv2
 import numpy as np
 import pytest
 import scipy.io
+from openpyxl import Workbook
 
 Sheet = Sequence[Sequence[object]]
 
 BP4D_HEADER = ["0", "1", "2", "4", "5", "6", "7", "10", "12", "14", "15", "17", "23", "24"]
+CASME2_HEADER = [
+    *("Subject", "Filename", None, "OnsetFrame", "ApexFrame", "OffsetFrame", None, "Action Units", "Estimated Emotion")
+]
+SAMM_HEADER = [
+    *("Subject", "Filename", "Inducement Code", "Onset Frame", "Apex Frame", "Offset Frame", "Duration", "Micro"),
+    *("Action Units", "Estimated Emotion", "Objective Classes", "Notes"),
+]
 
 
 def write_jpg(path: Path, value: int = 90) -> None:
@@ -72,5 +80,57 @@ def disfa_root(tmp_path: Path) -> Callable[..., Path]:
         for index in landmarks:
             scipy.io.savemat(points / f"{subject}_{index:04d}_lm.mat", {"pts": np.full((66, 2), float(index))})
         return tmp_path
+
+    return write
+
+
+def _write_clips(
+    root: Path, name: str, preamble: Sheet, header: Sequence[object], rows: Sheet, image: Callable[[str, str, int], str]
+) -> Path:
+    book = Workbook()
+    for row in (*preamble, header, *rows):
+        book.active.append(list(row))
+    book.save(root / name)
+    at = {str(title).replace(" ", ""): place for place, title in enumerate(header)}
+    for row in rows:
+        subject, filename, onset, offset = (
+            row[at[key]] for key in ("Subject", "Filename", "OnsetFrame", "OffsetFrame")
+        )
+        if str(onset).isdigit() and str(offset).isdigit():
+            for frame in range(int(str(onset)), int(str(offset)) + 1):
+                path = root / image(str(subject), str(filename).strip(), frame)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.touch()
+    return root
+
+
+@pytest.fixture
+def casme2_root(tmp_path: Path) -> Callable[..., Path]:
+    """Write the sheet of (subject, file name, onset, offset, AUs) rows and their empty images."""
+
+    def write(
+        rows: Sheet,
+        *,
+        name: str = "CASME2-coding-20190701.xlsx",
+        header: Sequence[object] = CASME2_HEADER,
+        image: str = "Cropped/sub{0:02d}/{1}/reg_img{2}.jpg",
+        root: Path = tmp_path,
+    ) -> Path:
+        cells = [[s, file, None, on, "/", off, None, aus, "others"] for s, file, on, off, aus in rows]
+        return _write_clips(root, name, (), header, cells, lambda s, file, frame: image.format(int(s), file, frame))
+
+    return write
+
+
+@pytest.fixture
+def samm_root(tmp_path: Path) -> Callable[..., Path]:
+    """Write the sheet of (subject, file name, onset, offset, AUs) rows below its preamble and their empty images."""
+
+    def write(rows: Sheet, *, folder: str = "SAMM", preamble: int = 13) -> Path:
+        lines = [[f"Subject: line {number} of the key"] for number in range(preamble)]
+        cells = [[s, file, 1, on, on, off, 71, "Micro - 1/2", aus, "Anger", 3, None] for s, file, on, off, aus in rows]
+        image = f"{folder}/{{0}}/{{1}}/{{0}}_{{2:05d}}.jpg"
+        name = "SAMM_Micro_FACS_Codes_v2.xlsx"
+        return _write_clips(tmp_path, name, lines, SAMM_HEADER, cells, image.format)
 
     return write
