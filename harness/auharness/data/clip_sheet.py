@@ -16,7 +16,6 @@ from auharness.data.au_notation import NotationError, parse_aus
 from auharness.data.layout import child, missing_data, names_in
 from auharness.data.patches import Patch, apply_patches, read_patches
 from auharness.data.problems import Problems
-from auharness.data.roots import MARK
 from auharness.data.sheets import Sheet, SheetCounts, SheetRow, SheetVersion, find_version, read_sheet
 from auharness.errors import DataError
 from auharness.records import ClipRecord, Media
@@ -25,6 +24,7 @@ __all__ = ["PATCHES", "ClipSheet", "FrameLayout"]
 
 PATCHES = "patches.csv"
 """Table of corrected cells in the dataset's root; optional."""
+STAND_IN = "SYNTHETIC.json"
 SUBJECT, FILENAME, ONSET, OFFSET, AUS = "Subject", "Filename", "Onset Frame", "Offset Frame", "Action Units"
 
 
@@ -113,13 +113,16 @@ class ClipSheet:
             f"correct the files below {self.root}, or put corrected cells into {PATCHES} there, then repeat the command"
         )
 
+    def _set(self, assignment: str) -> str:
+        return f"--set data.{self.dataset}.{assignment} (without data.{self.dataset}. in `auharness data`)"
+
     def _read(self) -> Sheet:
         if not self._sheets:
             raise missing_data(self.dataset, self.root, self.chosen or "label sheet", self.layout)
         if len(self._sheets) > 1:
             raise DataError(
                 f"{self.dataset}: {self.root} holds {' and '.join(self._sheets)}; expected one label sheet; "
-                f"name one by --set data.{self.dataset}.sheet=FILE, or keep one"
+                f"keep one, or name one by {self._set('sheet=FILE')}"
             )
         return read_sheet(self.root / self._sheets[0], (SUBJECT, FILENAME, ONSET, OFFSET, AUS))
 
@@ -177,7 +180,7 @@ class ClipSheet:
 
     def _check_version(self, sheet: Sheet) -> None:
         """Refuse a sheet that is none of the published versions, except in a stand-in or where the user accepts it."""
-        if (self.root / MARK).is_file() or self.accepted.lower() == sheet.sha256:
+        if (self.root / STAND_IN).is_file() or self.accepted.lower() == sheet.sha256:
             return
         counts = self._counts(sheet.rows)
         if find_version(sheet.sha256, counts, self.versions) is not None:
@@ -185,7 +188,7 @@ class ClipSheet:
         known = "; ".join(f"{version.name}: {version.counts}" for version in self.versions)
         raise DataError(
             f"{self.dataset}: {sheet.file} is no published version: sha256 {sheet.sha256}, {counts}; expected {known}; "
-            f"get the sheet again, or read it as it is by --set data.{self.dataset}.accept_sheet={sheet.sha256}"
+            f"get the sheet again, or read it as it is by {self._set(f'accept_sheet={sheet.sha256}')}"
         )
 
     def _counts(self, rows: Sequence[SheetRow]) -> SheetCounts:
