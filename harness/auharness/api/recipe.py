@@ -55,11 +55,13 @@ class Augment(Settings):
 class Recipe(Settings):
     """Optimisation and selection."""
 
-    optimiser: Literal["adamw", "sgd"] = "adamw"
+    optimiser: Literal["adamw", "adam", "sgd"] = Field(
+        "adamw", description="adam adds the weight decay to the gradient, adamw to the step"
+    )
     lr: float = Field(1e-4, gt=0, description="peak learning rate")
     weight_decay: float = Field(5e-4, ge=0)
-    momentum: float = Field(0.9, ge=0, lt=1, description="first moment: SGD momentum or AdamW beta 1")
-    beta2: float = Field(0.999, ge=0, lt=1, description="AdamW beta 2")
+    momentum: float = Field(0.9, ge=0, lt=1, description="first moment: SGD momentum or Adam's beta 1")
+    beta2: float = Field(0.999, ge=0, lt=1, description="Adam's beta 2")
     schedule: Literal["cosine", "constant", "onecycle"] = "cosine"
     warmup: float = Field(0.0, ge=0, lt=1, description="share of all steps with a linear rise from 0")
     epochs: int = Field(20, ge=1)

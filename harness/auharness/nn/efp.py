@@ -25,7 +25,7 @@ class EFP(nn.Module):
         width: D, the embedding width of the language model.
         activation: s, which the paper leaves open.
         dropout: probability.
-        linear: one linear layer in the place of the perceptron (the paper's EFP-), s behind it.
+        linear: one linear layer in the place of all that (the paper's EFP-).
     """
 
     def __init__(
@@ -33,10 +33,16 @@ class EFP(nn.Module):
     ) -> None:
         super().__init__()
         hidden = (features + width) // 2
-        layers: list[nn.Module] = [nn.Linear(features, width)]
-        if not linear:
-            layers = [nn.Linear(features, hidden), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, width)]
-        self.project = nn.Sequential(*layers, _ACTIVATIONS[activation]())
+        if linear:
+            self.project = nn.Sequential(nn.Linear(features, width))
+            return
+        self.project = nn.Sequential(
+            nn.Linear(features, hidden),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(hidden, width),
+            _ACTIVATIONS[activation](),
+        )
 
     def forward(self, features: Tensor) -> Tensor:
         return self.project(features)

@@ -30,8 +30,9 @@ def build_optimiser(plugin: ModelPlugin, module: nn.Module) -> torch.optim.Optim
             groups, recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay, nesterov=True
         )
     betas = (recipe.momentum, recipe.beta2)
+    kind = torch.optim.Adam if recipe.optimiser == "adam" else torch.optim.AdamW
     # one kernel per step instead of a dozen per tensor
-    return torch.optim.AdamW(groups, recipe.lr, betas=betas, weight_decay=recipe.weight_decay, fused=True)
+    return kind(groups, recipe.lr, betas=betas, weight_decay=recipe.weight_decay, fused=True)
 
 
 def check_groups(module: nn.Module, groups: list[dict[str, Any]]) -> None:

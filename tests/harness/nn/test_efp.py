@@ -36,7 +36,7 @@ def test_equation_3_by_hand(name, function):
 
 
 def test_without_the_perceptron_it_is_one_linear_layer():
-    module = EFP(10, 4, activation="identity", linear=True)
+    module = EFP(10, 4, linear=True)
     weight, bias = module.parameters()
     features = torch.randn(3, 10)
     torch.testing.assert_close(module(features), features @ weight.T + bias)

@@ -101,7 +101,7 @@ def test_black_pixels_stay_at_zero():
 
 def test_the_constants_start_where_the_released_code_starts_them():
     led = LED()
-    values = [float(parameter.exp()) for parameter in (led.log_alpha, led.log_r1, led.log_r2)]
+    values = [parameter.exp().item() for parameter in (led.log_alpha, led.log_r1, led.log_r2)]
     assert values == pytest.approx([10.0, 0.4, 0.05], rel=1e-6)
 
 

@@ -5,9 +5,10 @@ import pytest
 import torch
 from torch import nn
 
-from auharness.api import Recipe
+from auharness.api import ModelPlugin, Recipe
 from auharness.errors import UsageError
-from auharness.training.optim import WeightAverage, check_groups, lr_factor
+from auharness.records import Task
+from auharness.training.optim import WeightAverage, build_optimiser, check_groups, lr_factor
 
 
 def test_onecycle_equals_torch() -> None:
@@ -29,6 +30,24 @@ def test_warmup_rises_to_the_peak_and_cosine_falls_to_zero() -> None:
     assert factors[:10] == pytest.approx([(i + 1) / 10 for i in range(10)])
     assert all(a > b for a, b in itertools.pairwise(factors[10:]))
     assert factors[55] == pytest.approx((1 + math.cos(math.pi * 45 / 90)) / 2)
+
+
+class Linear(ModelPlugin):
+    name = "linear"
+
+    def build(self, task: Task) -> nn.Module:
+        return nn.Linear(1, 1, bias=False)
+
+
+@pytest.mark.parametrize(("optimiser", "after"), [("adam", 2.0 - 0.1), ("adamw", 2.0 - 0.1 * 0.5 * 2.0)])
+def test_adam_adds_the_weight_decay_to_the_gradient_and_adamw_to_the_step(optimiser: str, after: float) -> None:
+    # with no gradient but the decay, adam's first step is the rate times its sign
+    plugin = Linear(recipe=Recipe.model_validate({"optimiser": optimiser, "lr": 0.1, "weight_decay": 0.5}))
+    module = nn.Linear(1, 1, bias=False)
+    nn.init.constant_(module.weight, 2.0)
+    module.weight.grad = torch.zeros(1, 1)
+    build_optimiser(plugin, module).step()
+    assert module.weight.item() == pytest.approx(after, abs=1e-6)
 
 
 def test_a_parameter_outside_the_groups_is_refused() -> None:
