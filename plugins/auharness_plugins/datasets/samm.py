@@ -6,8 +6,8 @@ Davison et al., SAMM: a spontaneous micro-facial movement dataset, IEEE Transact
 Decisions where sheets and loaders differ:
 - the header stands below 13 rows of text and is found by its names;
 - five rows leave an alternative open; the default `or_policy` takes what the meb library chose by optical flow, and the
-  default `ref_policy` keeps AUs that the neutral face shows too: AU12 has 28 positives (26 to 30 under other policies),
-  AU7 46 (44). AU2 (18) and AU4 (23) do not depend on them;
+  default `ref_policy` counts what stands in `ref()`: AU12 has 28 positives (26 to 30 under other policies) and AU7 46
+  (44). AU2 (18) and AU4 (23) do not depend on them;
 - a clip is every frame from onset to offset, both included; the apex is not read, so a missing one does not matter;
 - a row with none of the 4 AUs is a clip without any AU and stays (`drop_empty` leaves it out);
 - the vendor hands out full frames; `images = "cropped"` reads your own crops from `Cropped/`, with the same names;
@@ -49,7 +49,7 @@ class SAMM(DatasetPlugin):
 
     images: Literal["raw", "cropped"] = Field("raw", description="the vendor's full frames, or your crops in Cropped/")
     or_policy: OrPolicy = Field("meb", description="which alternative of `L12 or L14` counts")
-    ref_policy: RefPolicy = Field("keep", description="whether an AU that the neutral face shows too, ref(7B), counts")
+    ref_policy: RefPolicy = Field("keep", description="whether the AU of `ref(7B)` counts")
     sheet: str = Field("", description="file name of the label sheet where the root holds several")
     accept_sheet: str = Field("", description="sha256 of a sheet to read although it is no published version")
     drop_empty: bool = Field(False, description="leave out clips that show none of the 4 AUs")
