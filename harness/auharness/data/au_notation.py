@@ -4,7 +4,7 @@ Laterality (`L12`, `R14`), place (`T18` top, `B23` bottom) and intensity (`7B`, 
 and dropped: a unilateral or weak movement is present. Sheets leave three things open, which policies decide:
 
 - alternatives, `(R6 or R12)+R15`, `L12 or L14`, `R14A or 17A or 24A`: the coder did not decide;
-- references, `ref(7B)+43`: loaders differ on whether what stands in the brackets counts;
+- references, `ref(7B)+43`: whether what stands in the brackets counts;
 - kept AUs, `4(k)`: sustained through the clip, so that nothing moves.
 
 A lone `?` and the remarks `offset` and `soft focus` name no AU. Digits are never joined: `R12 or R14` is not AU 1214. A
