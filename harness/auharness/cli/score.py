@@ -80,6 +80,7 @@ def _again(args: argparse.Namespace) -> int:
     from auharness import registry
     from auharness.results.store import find_run
     from auharness.scoring import score_units
+    from auharness.scoring.pooled import pooled_differences
     from auharness.scoring.rescore import oracle_units, rescore
 
     run = find_run(args.runs, args.run)
@@ -87,7 +88,7 @@ def _again(args: argparse.Namespace) -> int:
     found = rescore(protocol, run)
     score = score_units(protocol, [item.unit for item in found])
     oracles = {name: score_units(protocol, units) for name, units in oracle_units(protocol, run).items()}
-    differences = [text for item in found for text in item.differences]
+    differences = [text for item in found for text in item.differences] + pooled_differences(protocol, run)
     content = _as_dict(score) | {"differences": differences, ORACLE: {k: _as_dict(v) for k, v in oracles.items()}}
     emit(args, content, lambda: _text(run, protocol, score, oracles))
     if differences:
@@ -148,7 +149,7 @@ def _text(run: RunFolder, protocol: ProtocolPlugin, score: Score, oracles: dict[
         for name, value in oracles.items()
     ]
     title = f"{protocol.name}: {score.metric.upper()} in percent, {score.aggregation}, {score.n_frames} frames, "
-    title += f"{score.n_subjects} subjects, {len(score.folds)} folds"
+    title += ", ".join((f"{score.n_subjects} subjects, {len(score.folds)} folds", *score.marks))
     labels = [[name, percent(value)] for name, value in zip(score.columns, score.by_label, strict=True)]
     parts = [title, text_table(["row", "score", "95 % interval", ""], rows), text_table(["label", "score"], labels)]
     return "\n\n".join(parts)

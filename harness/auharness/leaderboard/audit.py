@@ -1,14 +1,15 @@
-"""What a printed table says, held against its own cells: means, marks, claims, and the floor below it.
+"""What a printed table says, held against its own cells and against predictors that see nothing.
 
 Nothing here is typed in by hand: every finding is computed from the reported file and the published counts.
 """
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
 
+from auharness.leaderboard.audit_levels import NEAR_FLOOR, audit_levels, audit_stated
+from auharness.leaderboard.finding import Finding, Verdict, number
+from auharness.leaderboard.levels import SAYS, Levels, best_constant
 from auharness.leaderboard.reported import (
     MEAN,
     Claim,
@@ -22,35 +23,30 @@ from auharness.leaderboard.reported import (
 
 __all__ = ["NEAR_FLOOR", "Finding", "audit_table"]
 
-NEAR_FLOOR = 1.0
-"""Points above the floor up to which a score says little."""
-
-Kind = Literal["mean", "mark", "claim", "floor"]
-Verdict = Literal["holds", "rounding", "contradicted", "low"]
 # cells and their differences are compared in exact decimals up to this
 _EPS = 1e-9
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One check of a printed table."""
-
-    kind: Kind
-    verdict: Verdict
-    """`rounding`: not what the printed cells give, but possible before rounding; `low`: at or below the floor."""
-    text: str
-
-
-def audit_table(table: ReportedTable, floor: float | None = None) -> list[Finding]:
-    """Return every check of a table, in the order means, marks, claims, floor.
+def audit_table(
+    table: ReportedTable,
+    levels: Levels | None = None,
+    *,
+    stated: Levels | None = None,
+    clips: tuple[str, int, int] | None = None,
+) -> list[Finding]:
+    """Return every check of a table, in the order means, marks, claims, floors and chance, number of clips.
 
     Args:
         table: what is printed.
-        floor: score of the always-present predictor in percent, on the published data; None if not known.
+        levels: what predictors that see nothing score on the published data, in percent; None if not known.
+        stated: the same with the number of clips that the text states, where it is another one.
+        clips: data set, stated and published number of clips, where they differ.
     """
-    findings = [*_means(table), *(_marks(table) if table.marked else ()), *(_claim(table, c) for c in table.claims)]
-    if floor is not None and table.kind == "results":
-        findings += _floors(table, floor)
+    levels = levels or {}
+    findings = [*_means(table), *(_marks(table) if table.marked else ())]
+    findings += [_claim(table, claim, levels) for claim in table.claims]
+    findings += audit_levels(table, levels)
+    findings += audit_stated(table, levels, stated or {}, clips)
     return findings
 
 
@@ -64,7 +60,7 @@ def _means(table: ReportedTable) -> Iterator[Finding]:
             continue
         mean, printed = math.fsum(values) / len(values), row.cells[MEAN]
         distance = abs(mean - printed)
-        what = f"{row.method}: mean printed {_number(printed, table)}, its {len(values)} cells give {mean:.2f}"
+        what = f"{row.method}: mean printed {number(printed, table)}, its {len(values)} cells give {mean:.2f}"
         if distance <= half + _EPS:
             yield Finding("mean", "holds", what)
         elif distance <= 2 * half + _EPS:
@@ -74,13 +70,13 @@ def _means(table: ReportedTable) -> Iterator[Finding]:
 
 
 def _marks(table: ReportedTable) -> Iterator[Finding]:
-    """The best value of a column is bold and the second best underlined; equal values share a mark."""
+    """The best value of a column is bold, the second best underlined where a table does so; equal values share it."""
     for column in table.columns:
         values = sorted({row.cells[column] for row in table.rows if column in row.cells}, reverse=True)
         if not values:
             continue
         yield _mark(table, column, "best", values[0], [row for row in table.rows if column in row.bold])
-        if len(values) > 1:
+        if len(values) > 1 and table.seconds:
             best = [row for row in table.rows if row.cells.get(column) == values[0]]
             # two rows that share the first place leave no second
             place = "second best" if len(best) == 1 else "best"
@@ -96,25 +92,25 @@ def _mark(
     expected = [row.method for row in table.rows if row.cells.get(column) == value]
     found = [row.method for row in marked]
     style = "underlined as second" if second else "bold as best"
-    shown = ", ".join(f"{row.method} ({_number(row.cells[column], table)})" for row in marked) or "nothing"
+    shown = ", ".join(f"{row.method} ({number(row.cells[column], table)})" for row in marked) or "nothing"
     where = f"{column}: {shown} {style}"
-    true = f"{', '.join(expected)} ({_number(value, table)}) {'is' if len(expected) == 1 else 'tie as'} {place}"
+    true = f"{', '.join(expected)} ({number(value, table)}) {'is' if len(expected) == 1 else 'tie as'} {place}"
     if second and place == "best":
         holds = not found
-        true = f"{', '.join(expected)} ({_number(value, table)}) tie as best, so none of them is second"
+        true = f"{', '.join(expected)} ({number(value, table)}) tie as best, so none of them is second"
     else:
         holds = sorted(expected) == sorted(found)
     return Finding("mark", "holds" if holds else "contradicted", where if holds else f"{where}; by the cells {true}")
 
 
-def _claim(table: ReportedTable, claim: Claim) -> Finding:
+def _claim(table: ReportedTable, claim: Claim, levels: Levels) -> Finding:
     own = table.row(claim.method).cells[claim.column]
     if isinstance(claim, PlaceClaim):
         holds, why = _place(table, claim, own)
     elif isinstance(claim, ExceedsClaim):
         holds, why = _exceeds(table, claim, own)
     elif isinstance(claim, StepClaim):
-        return _step(table, claim, own)
+        return _step(table, claim, own, levels)
     else:
         holds, why = _rise(table, claim, own)
     return Finding("claim", "holds" if holds else "contradicted", f"{claim.text} (section {claim.section}): {why}")
@@ -127,10 +123,10 @@ def _place(table: ReportedTable, claim: PlaceClaim, own: float) -> tuple[bool, s
     )
     ahead = [row.method for row in above]
     equal = [row.method for row in table.rows if row.cells.get(claim.column) == own and row.method != claim.method]
-    number = sum(claim.column in row.cells for row in table.rows)
-    why = f"{_number(own, table)} is place {len(above) + 1} of {number}"
+    rows = sum(claim.column in row.cells for row in table.rows)
+    why = f"{number(own, table)} is place {len(above) + 1} of {rows}"
     if above:
-        why += f" behind {', '.join(f'{row.method} {_number(row.cells[claim.column], table)}' for row in above)}"
+        why += f" behind {', '.join(f'{row.method} {number(row.cells[claim.column], table)}' for row in above)}"
     if equal:
         why += f", shared with {', '.join(equal)}"
     holds = len(above) + 1 == claim.place and (not claim.behind or ahead == list(claim.behind)) and not equal
@@ -145,20 +141,20 @@ def _exceeds(table: ReportedTable, claim: ExceedsClaim, own: float) -> tuple[boo
     best = top.cells[claim.column]
     relation = "above" if own > best else "equal to" if own == best else "below"
     return own > best, (
-        f"{_number(own, table)} is {relation} {top.method} {_number(best, table)}, the highest of {len(others)} rows"
+        f"{number(own, table)} is {relation} {top.method} {number(best, table)}, the highest of {len(others)} rows"
     )
 
 
 def _rise(table: ReportedTable, claim: RiseClaim, own: float) -> tuple[bool, str]:
     other = table.row(claim.over).cells[claim.column]
-    return own > other, f"{_number(other, table)} to {_number(own, table)}, {own - other:+.{table.decimals}f} points"
+    return own > other, f"{number(other, table)} to {number(own, table)}, {own - other:+.{table.decimals}f} points"
 
 
-def _step(table: ReportedTable, claim: StepClaim, own: float) -> Finding:
+def _step(table: ReportedTable, claim: StepClaim, own: float, levels: Levels) -> Finding:
     """Two printed cells give their difference within one unit of the last digit."""
     other = table.row(claim.over).cells[claim.column]
     step, unit = own - other, 10**-table.decimals
-    why = f"{_number(other, table)} to {_number(own, table)} is {step:+.{table.decimals}f} points"
+    why = f"{number(other, table)} to {number(own, table)} is {step:+.{table.decimals}f} points"
     distance = abs(step - claim.points)
     verdict: Verdict = "holds" if distance < unit / 2 else "rounding" if distance <= unit + _EPS else "contradicted"
     if verdict == "contradicted":
@@ -168,20 +164,10 @@ def _step(table: ReportedTable, claim: StepClaim, own: float) -> Finding:
             if abs(b.cells[claim.column] - a.cells[claim.column] - claim.points) < unit / 2
         ]
         if same:
-            why += f"; {_number(claim.points, table)} is the step from {', '.join(same)}"
+            why += f"; {number(claim.points, table)} is the step from {', '.join(same)}"
+    floor = best_constant({name: level.mean for name, level in levels.items()})
+    if floor is not None and other < floor[1]:
+        why += (
+            f"; {claim.over} is below the {SAYS[floor[0]]} floor {floor[1]:.2f}, from which it is {own - floor[1]:+.2f}"
+        )
     return Finding("claim", verdict, f"{claim.text} (section {claim.section}): {why}")
-
-
-def _floors(table: ReportedTable, floor: float) -> Iterator[Finding]:
-    for row in table.rows:
-        if MEAN not in row.cells:
-            continue
-        above = row.cells[MEAN] - floor
-        if above <= NEAR_FLOOR:
-            where = "below" if above < 0 else "at"
-            text = f"{row.method}: {_number(row.cells[MEAN], table)} is {where} the always-present floor {floor:.2f}"
-            yield Finding("floor", "low", f"{text} ({above:+.2f} points)")
-
-
-def _number(value: float, table: ReportedTable) -> str:
-    return f"{value:.{table.decimals}f}"

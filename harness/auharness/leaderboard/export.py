@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from auharness.leaderboard.escape import csv_cell, json_text
+from auharness.leaderboard.levels import equal_constants
 from auharness.leaderboard.page import Page
 from auharness.leaderboard.reported import MEAN, ReportedTable
 from auharness.leaderboard.rows import BoardRow, BoardTable
@@ -87,6 +88,10 @@ def _measured(row: BoardRow) -> dict[str, Any]:
         "interval_method": None if interval is None else interval.method,
         "seed_sd": score.seed_sd,
         "labels": _by_label(score.columns, score.by_label),
+        "labels_of_metrics": _labels_of_metrics(row),
+        "counts": {name: list(counts) for name, counts in score.counts.items()},
+        "degenerate": score.degenerate,
+        "marks": list(score.marks),
         "defined": dict(zip(score.columns, score.n_defined, strict=True)),
         "folds": {name: _finite(value) for name, value in score.by_fold.items()},
         "others": {name: _finite(value) for name, value in score.others.items()},
@@ -127,6 +132,7 @@ def _floors(section: str, table: BoardTable) -> Iterator[dict[str, Any]]:
 
 
 def _reported(page: Page, table: ReportedTable) -> Iterator[dict[str, Any]]:
+    constants = equal_constants(table, page.levels(table))
     for row in table.rows:
         yield {
             "section": f"reported {table.table}",
@@ -137,6 +143,9 @@ def _reported(page: Page, table: ReportedTable) -> Iterator[dict[str, Any]]:
             "aggregation": table.aggregation,
             "score": _fraction(row.cells.get(MEAN)),
             "labels": {name: _fraction(value) for name, value in row.cells.items() if name != MEAN},
+            "equal_constant": {
+                name: constants[row.method, name] for name in row.cells if (row.method, name) in constants
+            },
             "selection": table.selection,
             "threshold": table.threshold,
             "citation": table.citation,
@@ -149,11 +158,27 @@ def _reported(page: Page, table: ReportedTable) -> Iterator[dict[str, Any]]:
         }
 
 
+def _labels_of_metrics(row: BoardRow) -> dict[str, dict[str, float | None]]:
+    """The score of each label in every other metric, mean over the seeds; metrics of scores where they are pooled."""
+    score, pooled = row.score, row.entry.run.pooled
+    found = {name: _by_label(score.columns, values) for name, values in score.metrics_by_label.items()}
+    seeds = [pooled[str(seed)] for seed in score.seeds if str(seed) in pooled]
+    for name in seeds[0] if seeds else ():
+        values = {label: [one[name][label] for one in seeds] for label in score.columns}
+        found[name] = {label: _mean(listed) for label, listed in values.items()}
+    return found
+
+
+def _mean(values: list[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
+
+
 def _flat(record: Mapping[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in record.items():
         if isinstance(value, Mapping):
-            flat.update({f"{key}.{name}": item for name, item in value.items()})
+            flat.update({f"{key}.{name}": item for name, item in _flat(value).items()})
         else:
             flat[key] = " ".join(map(str, value)) if isinstance(value, list) else value
     return flat

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from auharness.leaderboard.escape import markdown
 from auharness.leaderboard.generalisation import Generalisation
+from auharness.leaderboard.levels import best_constant
 from auharness.leaderboard.page import Page
 from auharness.leaderboard.reported import MEAN
 from auharness.leaderboard.tables import percent, table_text
@@ -48,14 +49,14 @@ def _line(page: Page) -> dict[str, str]:
     ]
     best = max(printed, default=None, key=lambda item: item[0])
     top = next((row for row in licensed if row.rank == 1), None)
-    floor = page.floors.get("constant-1")
+    floor = best_constant(page.floors)
     return {
         "protocol": f"[{markdown(name)}]({name}.md)",
         "measured, licensed": str(len(licensed)),
         "measured, stand-in": str(len(stand_in)),
         "highest measured": "" if top is None else f"{percent(top.score.headline)} ({markdown(top.entry.run.model)})",
         "highest reported": "" if best is None else f"{best[0]:.{best[2].decimals}f} ({markdown(best[1])})",
-        "floor constant-1": "" if floor is None else percent(floor),
+        "floor": "" if floor is None else f"{percent(floor[1])} ({floor[0]})",
     }
 
 

@@ -8,8 +8,9 @@ from auharness.api import ProtocolPlugin
 from auharness.leaderboard.ablation import Ablation, measured_ablations
 from auharness.leaderboard.audit import Finding, audit_table
 from auharness.leaderboard.entries import newest, read_entries
+from auharness.leaderboard.levels import Levels
 from auharness.leaderboard.memory import Memory
-from auharness.leaderboard.published import published_floors
+from auharness.leaderboard.published import published_clips, published_floors, published_levels
 from auharness.leaderboard.reported import ReportedTable, read_reported
 from auharness.leaderboard.rows import BoardTable, make_tables
 
@@ -29,10 +30,23 @@ class Page:
     broken: tuple[str, ...] = field(default=())
     """Run folders that could not be read."""
 
+    def levels(self, table: ReportedTable) -> Levels:
+        """Return what predictors that see nothing score in the metric of a reported table; empty if not known."""
+        return published_levels(type(self.protocol)) if table.metric == self.protocol.headline else {}
+
     def audit(self, table: ReportedTable) -> list[Finding]:
         """Return every check of a reported table."""
-        floor = self.floors.get("constant-1")
-        return audit_table(table, None if floor is None or table.metric != self.protocol.headline else 100 * floor)
+        clips = self._other_clips(table)
+        stated = published_levels(type(self.protocol), {clips[0]: clips[1]}) if clips is not None else None
+        return audit_table(table, self.levels(table), stated=stated, clips=clips)
+
+    def _other_clips(self, table: ReportedTable) -> tuple[str, int, int] | None:
+        """The tested data set of which the text states another number of clips than is published, and both numbers."""
+        for dataset in self.protocol.test_on:
+            stated, published = table.clips.get(dataset), published_clips(dataset)
+            if stated is not None and published is not None and stated != published:
+                return dataset, stated, published
+        return None
 
 
 def make_page(root: Path, protocol: str, *, memory: Memory) -> Page:

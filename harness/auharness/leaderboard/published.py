@@ -2,17 +2,20 @@
 
 from collections.abc import Mapping
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from auharness import registry
 from auharness.api import ProtocolPlugin
 from auharness.data.published import read_counts
-from auharness.metrics import FoldCounts, metric
+from auharness.leaderboard.levels import Level, Levels
+from auharness.metrics import Aggregate, FoldCounts, metric
 from auharness.records import Key
-from auharness.statistics import floors
+from auharness.statistics import chance_levels, floors
 
-__all__ = ["published_floors", "published_folds"]
+__all__ = ["published_clips", "published_floors", "published_folds", "published_levels"]
 
 Counts = Mapping[str, tuple[int, dict[int, int]]]
 
@@ -30,15 +33,18 @@ class _PublishedIndex:
 def published_folds(protocol: ProtocolPlugin) -> tuple[list[FoldCounts], dict[str, np.ndarray]] | None:
     """Return the counts of the always-present predictor by fold, and the training rates `[A]` by fold.
 
+    Where only totals of whole data sets are published there is one fold and one cluster, which is all that a pooled
+    score needs; the training rates are those of the whole training data then.
+
     Returns:
-        None where a dataset of the protocol has no published counts by subject and AU.
+        None where nothing is published that gives the protocol's headline.
     """
     if protocol.key != "subject" or not all(isinstance(label, int) for label in protocol.score_labels):
         return None
     try:
         tables = {name: read_counts(name) for name in (*protocol.train_on, *protocol.test_on)}
     except FileNotFoundError:
-        return None
+        return _total_folds(protocol, {}) if protocol.aggregation == "pooled" else None
     aus = [int(label) for label in protocol.score_labels]
     folds, rates = [], {}
     for fold in protocol.folds(_PublishedIndex()):
@@ -53,13 +59,76 @@ def published_folds(protocol: ProtocolPlugin) -> tuple[list[FoldCounts], dict[st
 def published_floors(protocol: type[ProtocolPlugin]) -> dict[str, float]:
     """Return the floors of a protocol on the published data, in [0, 1]; empty where nothing is published."""
     plugin = protocol()
-    found = published_folds(plugin)
+    return {name: level.mean for name, level in _aggregates(plugin, published_folds(plugin)).items()}
+
+
+def published_levels(protocol: type[ProtocolPlugin], clips: Mapping[str, int] | None = None) -> Levels:
+    """Return the same floors in percent, by label too.
+
+    Args:
+        protocol: the protocol.
+        clips: data set -> number of clips to take instead of the published one, with the published positives.
+    """
+    plugin = protocol()
+    folds = published_folds(plugin) if clips is None else _total_folds(plugin, clips)
+    return {
+        name: Level(100 * found.mean, dict(zip(plugin.columns, (100 * found.by_label).tolist(), strict=True)))
+        for name, found in _aggregates(plugin, folds).items()
+    }
+
+
+def published_clips(dataset: str) -> int | None:
+    """Return the number of clips in the release whose totals stand for a data set; None where none is published."""
+    found = _totals(dataset, ())
+    return None if found is None else found[0]
+
+
+def _aggregates(
+    plugin: ProtocolPlugin, found: tuple[list[FoldCounts], dict[str, np.ndarray]] | None
+) -> dict[str, Aggregate]:
     entry = metric(plugin.headline)
     if found is None or entry.needs != "counts":
         return {}
     folds, rates = found
     how: Any = plugin.aggregation  # `aggregate` refuses an unknown one
-    return {name: value.mean for name, value in floors(folds, entry, how=how, rates=rates).items()}
+    trivial = floors(folds, entry, how=how, rates=rates)
+    return trivial | chance_levels(folds, entry, rates=rates) if how == "pooled" else trivial
+
+
+def _total_folds(
+    protocol: ProtocolPlugin, clips: Mapping[str, int]
+) -> tuple[list[FoldCounts], dict[str, np.ndarray]] | None:
+    """As `published_folds` from totals; `clips` replaces published numbers of clips."""
+    aus = [int(label) for label in protocol.score_labels]
+    trained = [_total_counts(name, aus, clips) for name in protocol.train_on]
+    tested = [_total_counts(name, aus, clips) for name in protocol.test_on]
+    known = [counts for counts in (*trained, *tested) if counts is not None]
+    if len(known) < len(trained) + len(tested):
+        return None
+    source = np.sum(known[: len(trained)], axis=0)
+    fold = FoldCounts("all", protocol.test_on, np.stack(known[len(trained) :]))
+    return [fold], {"all": source[:, 0] / source[:, :2].sum(axis=1)}
+
+
+def _total_counts(dataset: str, aus: list[int], clips: Mapping[str, int]) -> np.ndarray | None:
+    """Counts `[A, 4]` of the predictor that always says present, on a whole data set."""
+    found = _totals(dataset, tuple(aus))
+    if found is None:
+        return None
+    rows, positives = clips.get(dataset, found[0]), np.array([found[1][au] for au in aus])
+    return np.stack([positives, rows - positives, 0 * positives, 0 * positives], axis=-1)
+
+
+@lru_cache
+def _totals(dataset: str, aus: tuple[int, ...]) -> tuple[int, dict[int, int]] | None:
+    """Clips and positives of the first published release that counts all AUs."""
+    if dataset not in registry.names("dataset"):
+        return None
+    releases = registry.load("dataset", dataset).model_construct(root=Path()).published_totals()
+    for _, rows, positives in releases.values():
+        if positives and set(aus) <= set(positives):
+            return rows, dict(positives)
+    return None
 
 
 def _always(keys: list[Key], tables: Mapping[str, Counts], aus: list[int]) -> np.ndarray:

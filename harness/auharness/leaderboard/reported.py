@@ -113,6 +113,14 @@ class ReportedTable(_Reported):
     decimals: int = Field(1, ge=0, le=4)
     marked: bool = True
     """Whether the table marks the best and second best of each column."""
+    seconds: bool = True
+    """Whether it marks the second best too."""
+    clips: dict[str, Annotated[int, Field(ge=1)]] = {}
+    """Data set -> number of clips that the text states."""
+    setting: dict[str, str] = {}
+    """Settings of the model that all rows of an ablation share, e.g. the language model."""
+    against: str = ""
+    """Method of an ablation from which each step is measured; empty: each from the row above."""
     selection: str = "unknown"
     threshold: str = "unknown"
     aggregation: str = "unknown"
@@ -125,6 +133,8 @@ class ReportedTable(_Reported):
         methods = [row.method for row in self.rows]
         if len(set(methods)) != len(methods):
             raise ValueError(f"{self.table}: a method is listed twice")
+        if self.against and self.against not in methods:
+            raise ValueError(f"{self.table}: against names {self.against!r}, which has no row")
         for claim in self.claims:
             for name in _named(claim):
                 if name not in methods:

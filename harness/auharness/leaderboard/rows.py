@@ -32,7 +32,8 @@ class BoardRow:
     difference: str
     """Settings in which it differs from rows of the same model and preset, e.g. `recipe.epochs=6`; mostly empty."""
     score_metrics: dict[str, float | None]
-    """Metrics of scores (AUROC, average precision): mean over the units in which they are defined."""
+    """Metrics of scores (AUROC, average precision): over the predictions of all folds where the headline is pooled,
+    mean over the units in which they are defined elsewhere."""
 
     @property
     def name(self) -> str:
@@ -135,7 +136,10 @@ def _score_metrics(protocol: ProtocolPlugin, entry: Entry) -> dict[str, float | 
     found: dict[str, float | None] = {}
     for name in protocol.metrics:
         if metric(name).needs == "scores":
-            means = [unit.metrics.get(name, {}).get("mean") for unit in entry.units]
+            if protocol.aggregation == "pooled":
+                means = [entry.run.pooled.get(str(seed), {}).get(name, {}).get("mean") for seed in entry.seeds]
+            else:
+                means = [unit.metrics.get(name, {}).get("mean") for unit in entry.units]
             values = [value for value in means if value is not None]
             found[name] = sum(values) / len(values) if values else None
     return found

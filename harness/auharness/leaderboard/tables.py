@@ -6,14 +6,17 @@ from typing import Any
 
 import pandas as pd
 
-from auharness.leaderboard.audit import Finding
 from auharness.leaderboard.escape import markdown
+from auharness.leaderboard.finding import Finding
+from auharness.leaderboard.levels import Levels, best_constant, equal_constants
 from auharness.leaderboard.reported import MEAN, ReportedRow, ReportedTable
 from auharness.leaderboard.rows import BoardRow, BoardTable
 from auharness.scoring import Score
 from auharness.statistics import Interval
 
 __all__ = [
+    "NAMES",
+    "SHORT",
     "fold_table",
     "headline_table",
     "interval_text",
@@ -25,10 +28,15 @@ __all__ = [
     "verdict_list",
 ]
 
-NAMES = {"f1": "F1", "auroc": "AUROC", "average-precision": "AP", "uar": "UAR", "war": "WAR", "macro-f1": "macro-F1"}
+NAMES = {
+    "f1": "F1", "macro-f1-binary": "macro-F1 {0,1}", "auroc": "AUROC", "average-precision": "AP", "uar": "UAR",
+    "war": "WAR", "macro-f1": "macro-F1",
+}  # fmt: skip
+SHORT = {"constant-0": "c0", "constant-1": "c1"}
+"""Mark of a printed cell that is the score of a constant predictor."""
 TEXT_COLUMNS = {
-    "data verified", "extra data", "method", "model", "note", "page", "preset", "pretrained on", "protocol", "run",
-    "selection", "threshold", "variant", "venue", "why not ranked",
+    "data verified", "degenerate", "extra data", "method", "model", "note", "page", "preset", "pretrained on",
+    "protocol", "run", "selection", "threshold", "variant", "venue", "why not ranked",
 }  # fmt: skip
 
 
@@ -64,6 +72,9 @@ def headline_table(table: BoardTable, rows: Sequence[BoardRow], *, floors: bool 
     if all(row.score.seed_sd is None for row in rows):
         for line in lines:
             del line["sd over seeds"]
+    if not any(row.score.counts for row in rows):
+        for line in lines:
+            del line["degenerate"]
     if floors:
         lines += [_floor_line(lines[0], table.floors, name) for name in table.floors.floors]
     return table_text(lines)
@@ -106,20 +117,29 @@ def making_table(rows: Sequence[BoardRow], *, reasons: bool = False) -> str:
     return table_text([_making(row, reasons) for row in rows])
 
 
-def reported_table(table: ReportedTable, floor: float | None) -> str:
-    """Return a printed table; bold and italic stand for its marks of the best and the second best."""
+def reported_table(table: ReportedTable, levels: Levels) -> str:
+    """Return a printed table; bold and italic stand for its marks of the best and the second best.
+
+    Args:
+        table: what is printed.
+        levels: predictors that see nothing, in percent: the better constant is the floor, and cells that equal a
+            constant are marked `(c0)` or `(c1)`; empty if not known.
+    """
     lines = []
+    best = best_constant({name: level.mean for name, level in levels.items()})
+    constants = equal_constants(table, levels)
     shown = [column for column in table.columns if column != MEAN]
     name = NAMES.get(table.metric, table.metric)
     for row in table.rows:
         line = {"method": markdown(f"{row.method} {row.reference}".strip())}
         if any(item.venue for item in table.rows):
             line["venue"] = markdown(row.venue)
-        line |= {markdown(column): _printed(row, column, table) for column in shown}
+        for column in shown:
+            name_of = constants.get((row.method, column))
+            line[markdown(column)] = _printed(row, column, table) + (f" ({SHORT[name_of]})" if name_of else "")
         line[f"mean {name}" if shown else name] = _printed(row, MEAN, table)
-        if floor is not None:
-            above = f"{row.cells[MEAN] - floor:+.2f}" if MEAN in row.cells else ""
-            line["above floor"] = above
+        if best is not None:
+            line["above floor"] = f"{row.cells[MEAN] - best[1]:+.2f}" if MEAN in row.cells else ""
         if any(item.note for item in table.rows):
             line["note"] = markdown(row.note)
         lines.append(line)
@@ -150,12 +170,18 @@ def _headline(row: BoardRow) -> dict[str, str]:
     return {
         "rank": "" if row.rank is None else str(row.rank),
         **_who(row),
-        NAMES.get(score.metric, score.metric): f"**{percent(score.headline)}**",
+        NAMES.get(score.metric, score.metric): _marked(score),
         "95 % interval": interval_text(score.interval),
         "sd over seeds": percent(score.seed_sd),
         **{name: percent(value) for name, value in others.items()},
         **{NAMES.get(name, name): percent(value) for name, value in more.items()},
+        "degenerate": markdown(", ".join(f"{label} {what}" for label, what in score.degenerate.items()) or "none"),
     }
+
+
+def _marked(score: Score) -> str:
+    """The headline with all that must stand beside it: no cell of a page holds a bare one."""
+    return " ".join([f"**{percent(score.headline)}**", *(f"({mark})" for mark in score.marks)])
 
 
 def _floor_line(like: dict[str, str], score: Score, name: str) -> dict[str, str]:

@@ -4,11 +4,13 @@ from auharness.api import ProtocolPlugin
 from auharness.leaderboard.ablation import ablation_section
 from auharness.leaderboard.audit import NEAR_FLOOR
 from auharness.leaderboard.escape import markdown
+from auharness.leaderboard.levels import best_constant, equal_constants
 from auharness.leaderboard.page import Page
 from auharness.leaderboard.reported import ReportedTable
 from auharness.leaderboard.rows import ALPHA, BoardTable
 from auharness.leaderboard.tables import (
     NAMES,
+    SHORT,
     fold_table,
     headline_table,
     label_table,
@@ -17,9 +19,12 @@ from auharness.leaderboard.tables import (
     reported_table,
     verdict_list,
 )
-from auharness.statistics import DRAWS
+from auharness.statistics import CHANCE_DRAWS, DRAWS, ORACLE_GRID
 
 __all__ = ["page_text"]
+
+MOST_FOLDS = 10
+"""Folds that a page lists; where each subject is one, most of their scores mean nothing."""
 
 AGGREGATION = {
     "fold-mean": "mean over labels in each fold, then over folds",
@@ -39,7 +44,8 @@ def page_text(page: Page, *, head: str = "") -> str:
     parts = [head] if head else []
     parts += [f"# {protocol.name}", _about(protocol), "## Measured"]
     if not page.tables:
-        parts.append(f"No run yet. Start one: `auharness run --model au-ttt --protocol {protocol.name}`")
+        model = next((row.model for printed in page.reported for row in printed.rows if row.model), "au-ttt")
+        parts.append(f"No run yet. Start one: `auharness run --model {model} --protocol {protocol.name}`")
     for table in page.tables:
         twins = sum((other.origin, other.size) == (table.origin, table.size) for other in page.tables)
         parts += _measured(table, show_digest=twins > 1)
@@ -80,7 +86,9 @@ def _measured(table: BoardTable, *, show_digest: bool) -> list[str]:
         parts += [headline_table(table, table.rows)]
         if len(table.floors.columns) > 1:
             parts += ["Score of each label:", label_table(table, table.rows)]
-        if len(table.floors.folds) > 1:
+        if len(table.floors.folds) > MOST_FOLDS:
+            parts.append(f"The scores of the {len(table.floors.folds)} folds stand in the json file beside this page.")
+        elif len(table.floors.folds) > 1:
             parts += ["Score of each fold:", fold_table(table.rows)]
         parts += ["How each row was made:", making_table(table.rows)]
     if table.unranked:
@@ -93,19 +101,25 @@ def _measured(table: BoardTable, *, show_digest: bool) -> list[str]:
 
 
 def _reported(page: Page, table: ReportedTable) -> list[str]:
-    floor = page.floors.get("constant-1")
+    levels = page.levels(table)
     note = f" Note: {markdown(table.note)}." if table.note else ""
     lines = [
         f"### {markdown(table.table)}",
         f"Printed in {markdown(table.citation)}, <{table.link}>. Selection rule: {markdown(table.selection)}. "
         f"Threshold: {markdown(table.threshold)}. Aggregation: {markdown(table.aggregation)}.{note}",
-        reported_table(table, None if floor is None else 100 * floor),
+        reported_table(table, levels),
     ]
     if table.marked:
-        lines.append("As printed: **bold** is marked best, *italic* marked second best (underlined in print).")
-    if page.floors:
+        second = ", *italic* marked second best (underlined in print)" if table.seconds else ""
+        lines.append(f"As printed: **bold** is marked best{second}.")
+    best = best_constant(page.floors)
+    if best is not None:
         shown = ", ".join(f"{name} {percent(value)}" for name, value in page.floors.items())
-        lines.append(f"Floors from the published counts: {shown}; `above floor` is against constant-1.")
+        lines.append(f"Floors from the published counts: {shown}; `above floor` is against {best[0]}.")
+    found = set(equal_constants(table, levels).values())
+    if found:
+        listed = ", ".join(f"`({short})`: {name}" for name, short in SHORT.items() if name in found)
+        lines.append(f"Cells that are the score of a constant predictor to the printed digit: {listed}.")
     return [*lines, f"#### Audit of {markdown(table.table)}, computed from its cells", verdict_list(page.audit(table))]
 
 
@@ -115,7 +129,8 @@ def _how_to_read(page: Page) -> str:
     return "\n".join(
         [
             f"- **Score**: {name} in percent, {AGGREGATION[protocol.aggregation]}; the other aggregations stand beside "
-            "it. `n/a` is undefined, never 0; `(2)` after a score counts the folds that define it, where some do not.",
+            "it. `n/a` is undefined, never 0; `(2)` after a score counts the folds that define it, where some do not; "
+            "`(1 seed)` marks a headline whose spread over training runs is not known.",
             "- **Row**: the newest complete attempt of a configuration with all its seeds, never the best one. Smoke "
             "runs and runs with fewer folds than the protocol has are listed apart.",
             f"- **Interval**: 95 %, studentised bootstrap of the headline over subjects ({DRAWS:,} draws, counts summed"
@@ -126,8 +141,20 @@ def _how_to_read(page: Page) -> str:
             "training subjects; `test-oracle`: chosen on the test part, never ranked.",
             "- **Threshold**: `fixed-0.5`: probability 0.5, logit 0; `train-tuned`: best F1 of the training rows.",
             "- **Floors**: `constant-0` says never, `constant-1` always, `random-prior` at the training rate. A score "
-            f"within {NEAR_FLOOR:g} point of a floor says little.",
+            f"within {NEAR_FLOOR:g} point of a floor says little.{_chance(protocol)}",
+            "- **Degenerate**: labels of which a row says the same for every test sample; their score is a constant's.",
             "- **Data verified**: whether frames and positives equal the published counts.",
             "- **Reported** rows are printed numbers: their preparation, selection and thresholds are mostly unknown.",
         ]
+    )
+
+
+def _chance(protocol: ProtocolPlugin) -> str:
+    """What the levels of chance are, for pages that have them."""
+    if protocol.aggregation != "pooled":
+        return ""
+    return (
+        f" `-p95` is the 95th percentile over {CHANCE_DRAWS:,} draws: a row below that of `random-prior` is not above "
+        f"chance. `random-oracle` gives each sample a random score and each label the best of {len(ORACLE_GRID)} "
+        "thresholds on the test labels: what a number with such a choice must exceed."
     )

@@ -125,5 +125,8 @@ class RunRecord(_Record):
     folds_total: int
     """Folds of the protocol; a run with fewer is not ranked."""
     smoke: bool = False
+    pooled: dict[str, dict[str, dict[str, float | None]]] = {}
+    """Seed -> metric of scores -> label (and `mean`) -> value over the predictions of all folds; None where undefined.
+    Empty where the headline is not pooled."""
     headline: str = ""
     """One line for the terminal once the run is finished."""

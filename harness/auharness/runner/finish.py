@@ -14,14 +14,15 @@ def headline_of(protocol: ProtocolPlugin, folder: RunFolder) -> str:
 
 
 def one_line(score: Score) -> str:
-    """Return `F1 71.23 [68.10, 74.02] (fold-mean, 3 folds, 41 subjects; floor constant-1 48.04)`."""
+    """Return `F1 71.23 [68.10, 74.02], 1 seed (fold-mean, 3 folds, 41 subjects, ...; floor constant-1 48.04)`."""
     text = f"{score.metric.upper()} {100 * score.headline:.2f}"
     if score.interval is not None:
         text += f" [{100 * score.interval.low:.2f}, {100 * score.interval.high:.2f}]"
     if score.seed_sd is not None:
         text += f" sd {100 * score.seed_sd:.2f} over {len(score.seeds)} seeds"
-    highest = max(score.floors, key=lambda name: score.floors[name])
+    text = ", ".join((text, *score.marks))
+    highest, floor = score.highest_floor
     return (
         f"{text} ({score.aggregation}, {len(score.folds)} folds, {score.n_subjects} subjects, {score.n_frames} frames; "
-        f"floor {highest} {100 * score.floors[highest]:.2f})"
+        f"floor {highest} {100 * floor:.2f})"
     )

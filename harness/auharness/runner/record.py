@@ -65,7 +65,12 @@ def make_record(outcome: Outcome, *, clock: Clock) -> UnitRecord:
         train_scores=None if outcome.train_scores is None else outcome.train_scores[:, places],
     )
     clusters = cluster_counts(
-        outcome.scored, columns, thresholds=thresholds, multiclass=multiclass, cluster=protocol.cluster
+        outcome.scored,
+        columns,
+        thresholds=thresholds,
+        multiclass=multiclass,
+        cluster=protocol.cluster,
+        datasets=protocol.test_on,
     )
     return UnitRecord(
         unit_id=spec.unit_id,

@@ -21,6 +21,7 @@ from auharness.records import Fold
 from auharness.results.atomic import digest, file_digest
 from auharness.results.schema import DataInfo, RunRecord, Selection, Threshold, UnitRecord, UnitRef
 from auharness.results.store import RunFolder
+from auharness.scoring.pooled import pooled_metrics
 from auharness.scoring.predictions import cluster_counts, unit_metrics
 from auharness.scoring.table_file import PredictionTable, read_predictions
 from auharness.scoring.thresholds import decision_values
@@ -118,6 +119,7 @@ def score_external(asked: External, runs: Path) -> ScoredExternal:
         record = _unit(asked, ground, frame, fold, missing=missing[fold])
         made = record.model_copy(update={"unit_id": units[fold].unit_id, "run_id": run_id, "model": name})
         run.finish_unit(made, predictions=frame, weights={}, log="")
+    run.write_record(run.record.model_copy(update={"pooled": pooled_metrics(ground.protocol, run)}))
     return ScoredExternal(run, table.n_uncoded, sum(missing.values()))
 
 
@@ -228,7 +230,14 @@ def _unit(asked: External, ground: _Ground, frame: pd.DataFrame, fold_name: str,
     multiclass = index.kind == "clip-multiclass"
     nothing = np.empty((0, len(columns)))
     thresholds = decision_values(asked.score_kind, columns, train_target=nothing, train_scores=None)
-    clusters = cluster_counts(frame, columns, thresholds=thresholds, multiclass=multiclass, cluster=protocol.cluster)
+    clusters = cluster_counts(
+        frame,
+        columns,
+        thresholds=thresholds,
+        multiclass=multiclass,
+        cluster=protocol.cluster,
+        datasets=protocol.test_on,
+    )
     fold = next(fold for fold in ground.folds if fold.name == fold_name)
     train = index.labels(columns, rows=index.rows(fold.train_ids, key=protocol.key))
     return UnitRecord(

@@ -19,6 +19,7 @@ def cluster_counts(
     thresholds: Sequence[float],
     multiclass: bool,
     cluster: str = "subject",
+    datasets: Sequence[str] = (),
 ) -> tuple[ClusterCounts, ...]:
     """Count a unit's predictions per sampling unit.
 
@@ -28,6 +29,8 @@ def cluster_counts(
         thresholds: a score at or above it says present; not used for classes.
         multiclass: whether the labels are classes of which one holds.
         cluster: `subject`; or `video`, `clip` and `unknown`, for which the sequence inside the sample id counts.
+        datasets: what the protocol tests. Of several, two may call different people by one name (CASME and CASME II
+            share 19 names), so a cluster is named `dataset/subject` then.
 
     Returns:
         One entry per cluster, sorted by name.
@@ -35,7 +38,8 @@ def cluster_counts(
     scores = predictions[list(columns)].to_numpy(np.float64)
     target = predictions[[f"{name}.target" for name in columns]].to_numpy(np.int8)
     ids = predictions["sample_id"].astype(str)
-    names = (predictions["subject"].astype(str) if cluster == "subject" else ids.map(_sequence)).to_numpy()
+    own = predictions["subject"].astype(str) if cluster == "subject" else ids.map(_sequence)
+    names = (ids.str.partition("/")[0] + "/" + own if len(set(datasets)) > 1 else own).to_numpy()
     found = []
     for name in sorted(set(names)):
         inside = names == name

@@ -12,8 +12,10 @@ from auharness.errors import IntegrityError
 from auharness.metrics import metric
 from auharness.results.schema import UnitRecord
 from auharness.results.store import PREDICTIONS, RunFolder
+from auharness.scoring.pooled import pool
 from auharness.scoring.predictions import cluster_counts, unit_metrics
-from auharness.scoring.thresholds import best_f1_threshold
+from auharness.scoring.thresholds import best_f1_threshold, best_of_grid
+from auharness.statistics import ORACLE_GRID
 
 __all__ = ["Rescored", "oracle_units", "rescore"]
 
@@ -49,15 +51,21 @@ def oracle_units(protocol: ProtocolPlugin, run: RunFolder) -> dict[str, list[Uni
 
     They tell how much a published number may owe to such a choice, and are never a headline.
 
+    Where the headline is pooled the thresholds are too: one for each label and seed, chosen on the predictions of all
+    folds as the script released with AU-LLM does, from the 16 values of `ORACLE_GRID`.
+
     Returns:
-        `epoch` and `epoch and threshold` where every unit has saved epochs, `threshold` for binary labels; each unit
-        is marked `test-oracle`.
+        `epoch` where every unit has saved epochs, `threshold` for binary labels, and both at once where the headline is
+        not pooled; each unit is marked `test-oracle`.
     """
     found: dict[str, list[UnitRecord]] = {}
     units = run.finished()
+    pooled = protocol.aggregation == "pooled"
+    if pooled and all(unit.kind == "binary" for unit in units):
+        found["threshold"] = _pooled_thresholds(protocol, run, units)
     for unit in units:
         frame, epochs = _read(run, unit)
-        tuned = unit.kind == "binary"
+        tuned = unit.kind == "binary" and not pooled
         plain = [_counted(protocol, unit, item, thresholds=unit.thresholds) for item in epochs.values()]
         if plain:
             chosen = _best(protocol, plain, tuple(epochs))
@@ -71,6 +79,37 @@ def oracle_units(protocol: ProtocolPlugin, run: RunFolder) -> dict[str, list[Uni
                 mark = {"threshold": "test-oracle", "selection": "test-oracle"}
                 found.setdefault("epoch and threshold", []).append(chosen.model_copy(update=mark))
     return {name: members for name, members in found.items() if len(members) == len(units)}
+
+
+def _pooled_thresholds(protocol: ProtocolPlugin, run: RunFolder, units: list[UnitRecord]) -> list[UnitRecord]:
+    """Return the units counted at thresholds that are best on the test predictions of all folds of their seed."""
+    frames = {unit.unit_id: _read(run, unit)[0] for unit in units}
+    best = {
+        seed: _best_thresholds(protocol, [unit for unit in units if unit.seed == seed], frames)
+        for seed in {unit.seed for unit in units}
+    }
+    counted = [_counted(protocol, unit, frames[unit.unit_id], thresholds=best[unit.seed]) for unit in units]
+    return [unit.model_copy(update={"threshold": "test-oracle"}) for unit in counted]
+
+
+def _best_thresholds(
+    protocol: ProtocolPlugin, units: list[UnitRecord], frames: Mapping[str, pd.DataFrame]
+) -> tuple[float, ...]:
+    frame, first = pool([frames[unit.unit_id] for unit in units]), units[0]
+    if first.score_kind == "margin":
+        # the grid is one of probabilities
+        return _tuned(first, frame)
+    entry = metric(protocol.headline)
+    grid = [math.log(value / (1 - value)) if first.score_kind == "logit" else value for value in ORACLE_GRID]
+    return tuple(
+        best_of_grid(
+            frame[f"{name}.target"].to_numpy(np.int8),
+            frame[name].to_numpy(np.float64),
+            grid=grid,
+            metric=entry if entry.needs == "counts" else metric("f1"),
+        )
+        for name in first.columns
+    )
 
 
 def _read(run: RunFolder, unit: UnitRecord) -> tuple[pd.DataFrame, dict[int, pd.DataFrame]]:
@@ -100,7 +139,12 @@ def _counted(
 ) -> UnitRecord:
     multiclass = unit.kind == "classes"
     clusters = cluster_counts(
-        frame, unit.columns, thresholds=thresholds, multiclass=multiclass, cluster=protocol.cluster
+        frame,
+        unit.columns,
+        thresholds=thresholds,
+        multiclass=multiclass,
+        cluster=protocol.cluster,
+        datasets=protocol.test_on,
     )
     return unit.model_copy(
         update={

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from auharness.metrics import Metric, binary_counts
 from auharness.metrics.defined import ratio
 from auharness.metrics.thresholds import cumulated
 
-__all__ = ["best_f1_threshold", "decision_values"]
+__all__ = ["best_f1_threshold", "best_of_grid", "decision_values"]
 
 
 def decision_values(
@@ -48,3 +49,18 @@ def best_f1_threshold(target: np.ndarray, scores: np.ndarray, *, otherwise: floa
     best = int(np.argmax(ratio(2 * true, true + false + positives)))
     lower = values[best + 1] if best + 1 < len(values) else values[best]
     return float((values[best] + lower) / 2)
+
+
+def best_of_grid(target: np.ndarray, scores: np.ndarray, *, grid: Sequence[float], metric: Metric) -> float:
+    """Return the decision value that says present above the best value of a grid; of equal ones the first.
+
+    Args:
+        target: `[N]` 1, 0 or -1 = not coded.
+        scores: `[N]`.
+        grid: values on the scale of the scores; a sample is present where its score is greater.
+        metric: a metric of counts.
+    """
+    counts = [binary_counts(target[:, None], scores[:, None] > value) for value in grid]
+    values = np.nan_to_num(np.array([metric.compute(one)[0] for one in counts]), nan=-np.inf)
+    # decisions are made with >= everywhere else
+    return float(np.nextafter(grid[int(np.argmax(values))], np.inf))

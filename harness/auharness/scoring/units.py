@@ -1,6 +1,6 @@
 """From the counts of finished units to one row: the headline, its interval, and the floors beside it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -10,6 +10,7 @@ from auharness.api import ProtocolPlugin
 from auharness.errors import InconclusiveError
 from auharness.metrics import (
     AGGREGATIONS,
+    Aggregate,
     Aggregation,
     FoldCounts,
     Metric,
@@ -19,13 +20,17 @@ from auharness.metrics import (
     metric,
 )
 from auharness.results.schema import UnitRecord
+from auharness.scoring.degenerate import degenerate_labels
 from auharness.statistics.bootstrap import Interval, bootstrap_interval
+from auharness.statistics.chance import chance_levels
 from auharness.statistics.floors import floors
 
 __all__ = ["Score", "dropped_rows", "fold_counts", "score_units"]
 
 Seeds: TypeAlias = Sequence[Sequence[FoldCounts]]
 """The folds of each seed."""
+ORACLE = "random-oracle"
+"""Beginning of the names of floors that know the test labels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +54,15 @@ class Score:
     others: dict[str, float | None]
     """The other aggregations; `pooled` is None where test parts overlap."""
     floors: dict[str, float]
+    """Trivial predictors by name; for a pooled headline of counts the levels of chance are among them."""
     floors_by_label: dict[str, tuple[float, ...]]
     metrics: dict[str, float]
     """Every other metric of the protocol that follows from counts, under the headline's aggregation."""
+    metrics_by_label: dict[str, tuple[float, ...]]
+    counts: dict[str, tuple[int, int, int, int]]
+    """Label -> TP, FP, FN, TN over all folds and seeds; empty for classes."""
+    degenerate: dict[str, str]
+    """Label -> `never` or `always` where the row says the same of every test sample, whatever its score is."""
     metric: str
     aggregation: str
     n_frames: int
@@ -60,6 +71,18 @@ class Score:
     n_no_face: int
     seeds: tuple[int, ...]
     folds: tuple[str, ...]
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """What must stand beside the headline wherever it is printed: `1 seed` where no spread is known."""
+        return ("1 seed",) if len(self.seeds) == 1 else ()
+
+    @property
+    def highest_floor(self) -> tuple[str, float]:
+        """Name and score of the best predictor that sees no test label: a score below it shows nothing."""
+        found = {name: value for name, value in self.floors.items() if not name.startswith(ORACLE) and value == value}
+        name = max(found or self.floors, key=lambda key: self.floors[key])
+        return name, self.floors[name]
 
 
 def fold_counts(units: Sequence[UnitRecord]) -> list[FoldCounts]:
@@ -83,12 +106,10 @@ def score_units(protocol: ProtocolPlugin, units: Sequence[UnitRecord], *, interv
     """Return the row of a run from its finished units; a seed that lacks folds which another seed has is left out.
 
     Raises:
-        InconclusiveError: if there are no units, or their protocol versions differ.
+        InconclusiveError: if there are no units, their protocol versions differ, or they score other labels than the
+            protocol of their version does.
     """
-    if not units or len({unit.protocol_version for unit in units}) != 1:
-        raise InconclusiveError(
-            f"{protocol.name}: expected finished units of one protocol version, got {len(units)} units"
-        )
+    _check(protocol, units)
     units = _whole_seeds(units)
     entry, how = metric(protocol.headline), protocol.aggregation
     folds = fold_counts(units)
@@ -96,19 +117,23 @@ def score_units(protocol: ProtocolPlugin, units: Sequence[UnitRecord], *, interv
     by_seed = [fold_counts([unit for unit in units if unit.seed == seed]) for seed in seeds]
     wholes = [aggregate(own, entry, _how(how)) for own in by_seed]
     values = [whole.mean for whole in wholes]
-    trivial = floors(folds, entry, how=_how(how), rates=_training_rates(units))
+    trivial = _floors(by_seed[0], entry, how, _training_rates(units))
+    more = _more_metrics(protocol, by_seed, how)
     return Score(
         headline=float(np.mean(values)),
         seed_sd=float(np.std(values, ddof=1)) if len(values) > 1 else None,
         interval=bootstrap_interval(folds, entry, how=_how(how)) if interval else None,
         columns=units[0].columns if entry.needs == "counts" else ("all",),
-        by_label=tuple(map(float, mean_defined(np.stack([whole.by_label for whole in wholes]), axis=0)[0])),
+        by_label=_label_means(wholes),
         n_defined=tuple(map(int, np.max([whole.n_defined for whole in wholes], axis=0))),
         by_fold=_by_fold(by_seed, entry),
         others=_other_aggregations(by_seed, entry, how),
         floors={name: value.mean for name, value in trivial.items()},
         floors_by_label={name: tuple(map(float, value.by_label)) for name, value in trivial.items()},
-        metrics=_more_metrics(protocol, by_seed, how),
+        metrics={name: float(np.mean([one.mean for one in found])) for name, found in more.items()},
+        metrics_by_label={name: _label_means(found) for name, found in more.items()},
+        counts=_label_counts(units[0].columns, folds) if entry.needs == "counts" else {},
+        degenerate=degenerate_labels(units[0].columns, by_seed) if entry.needs == "counts" else {},
         metric=entry.name,
         aggregation=how,
         n_frames=_distinct(units, folds, "n_frames"),
@@ -118,6 +143,40 @@ def score_units(protocol: ProtocolPlugin, units: Sequence[UnitRecord], *, interv
         seeds=seeds,
         folds=tuple(fold.name for fold in folds),
     )
+
+
+def _check(protocol: ProtocolPlugin, units: Sequence[UnitRecord]) -> None:
+    """Units of one row answer the same question; labels are part of a protocol, not of a run."""
+    versions = {unit.protocol_version for unit in units}
+    if len(versions) != 1:
+        raise InconclusiveError(
+            f"{protocol.name}: expected finished units of one protocol version, got {len(units)} units"
+        )
+    for unit in units:
+        if versions == {protocol.version} and unit.columns != protocol.columns:
+            raise InconclusiveError(
+                f"{protocol.name} version {protocol.version} scores {', '.join(protocol.columns)}; fold {unit.fold} of "
+                f"{unit.model} has {', '.join(unit.columns)}: run it again, or raise the version of a changed protocol"
+            )
+
+
+def _floors(
+    folds: Sequence[FoldCounts], entry: Metric, how: str, rates: Mapping[str, np.ndarray]
+) -> dict[str, Aggregate]:
+    """Return the trivial predictors on one seed's test parts, and what chance reaches where scores are pooled."""
+    found = floors(folds, entry, how=_how(how), rates=rates)
+    return found | chance_levels(folds, entry, rates=rates) if how == "pooled" and entry.needs == "counts" else found
+
+
+def _label_means(wholes: Sequence[Aggregate]) -> tuple[float, ...]:
+    """Mean over the seeds of each label's score."""
+    return tuple(map(float, mean_defined(np.stack([whole.by_label for whole in wholes]), axis=0)[0]))
+
+
+def _label_counts(columns: Sequence[str], folds: Sequence[FoldCounts]) -> dict[str, tuple[int, int, int, int]]:
+    total = np.sum([fold.total for fold in folds], axis=0)
+    rows = [tuple(map(int, row)) for row in total]
+    return {name: (tp, fp, fn, tn) for name, (tp, fp, fn, tn) in zip(columns, rows, strict=True)}
 
 
 def _whole_seeds(units: Sequence[UnitRecord]) -> list[UnitRecord]:
@@ -165,9 +224,14 @@ def _other_aggregations(by_seed: Seeds, entry: Metric, how: str) -> dict[str, fl
     return {name: _seed_mean(by_seed, entry, name) if name != "pooled" or disjoint else None for name in names}
 
 
-def _more_metrics(protocol: ProtocolPlugin, by_seed: Seeds, how: str) -> dict[str, float]:
+def _more_metrics(protocol: ProtocolPlugin, by_seed: Seeds, how: str) -> dict[str, list[Aggregate]]:
+    """Metric -> its aggregate for each seed."""
     entries = [metric(name) for name in protocol.metrics if name != protocol.headline]
-    return {entry.name: _seed_mean(by_seed, entry, how) for entry in entries if entry.needs != "scores"}
+    return {
+        entry.name: [aggregate(folds, entry, _how(how)) for folds in by_seed]
+        for entry in entries
+        if entry.needs != "scores"
+    }
 
 
 def _seed_mean(by_seed: Seeds, entry: Metric, how: str) -> float:

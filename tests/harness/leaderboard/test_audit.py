@@ -4,7 +4,7 @@ import pytest
 
 from auharness import registry
 from auharness.leaderboard.audit import Finding, audit_table
-from auharness.leaderboard.published import published_floors
+from auharness.leaderboard.published import published_levels
 from auharness.leaderboard.reported import ReportedTable, read_reported
 
 
@@ -16,7 +16,7 @@ def table(rows: Mapping[str, Mapping[str, object]], **more: object) -> ReportedT
 
 def audit_of(protocol: str, number: int = 0) -> list[Finding]:
     plugin = registry.load("protocol", protocol)
-    return audit_table(read_reported(plugin)[number], 100 * published_floors(plugin)["constant-1"])
+    return audit_table(read_reported(plugin)[number], published_levels(plugin))
 
 
 def wrong(findings: list[Finding]) -> list[str]:

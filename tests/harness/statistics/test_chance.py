@@ -99,7 +99,7 @@ def test_what_has_no_pooled_score_of_counts_is_refused() -> None:
     with pytest.raises(UsageError, match="auroc"):
         chance_levels(folds, METRICS["auroc"], rates=rates)
     confusion = [FoldCounts("all", ("all",), np.array([[[3, 1], [1, 3]]]))]
-    with pytest.raises(UsageError, match="uar with 5000 draws; expected a metric of counts"):
+    with pytest.raises(UsageError, match="uar with 10000 draws; expected a metric of counts"):
         chance_levels(confusion, METRICS["uar"], rates={"all": np.array([0.5, 0.5])})
     shared = [FoldCounts(name, ("S1",), folds[0].counts) for name in ("a", "b")]
     with pytest.raises(UsageError, match="the folds test the same subjects"):
