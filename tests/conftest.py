@@ -70,6 +70,22 @@ def disfa_tiny() -> Path:
 
 
 @pytest.fixture(scope="session")
+def casme2_tiny() -> Path:
+    """The CASME II stand-in of size tiny, 6 subjects and 12 clips, where a run without a data root looks for it."""
+    from auharness.data.synthetic.standin import ensure_standin
+
+    return ensure_standin("casme2", size="tiny", jobs=1)
+
+
+@pytest.fixture(scope="session")
+def samm_tiny() -> Path:
+    """The SAMM stand-in of size tiny, 6 subjects and 12 clips, where a run without a data root looks for it."""
+    from auharness.data.synthetic.standin import ensure_standin
+
+    return ensure_standin("samm", size="tiny", jobs=1)
+
+
+@pytest.fixture(scope="session")
 def bp4d_mini(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Six subjects of the BP4D stand-in, two of each part, one task of six frames: 36 rows. Not to be changed."""
     return _write_mini(tmp_path_factory, "bp4d", frames=6, tasks=("T7",))

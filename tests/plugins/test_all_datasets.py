@@ -6,6 +6,7 @@ import pytest
 
 from auharness import registry
 from auharness.data.synthetic.layouts import LAYOUTS, load_layout
+from auharness.data.synthetic.standin import MARK
 from auharness.testing import check_dataset
 
 
@@ -13,8 +14,12 @@ def stand_in(name: str, root: Path) -> Path | None:
     if name not in LAYOUTS:
         return None
     layout = load_layout(name)
-    for subject in layout.subjects(size="tiny")[:2]:
+    subjects = layout.subjects(size="tiny")[:2]
+    for subject in subjects:
         layout.write_subject(root, subject, size="tiny", seed=0)
+    layout.write_shared(root, subjects, size="tiny", seed=0)
+    # readers that know the published versions of a sheet refuse any other, except in a stand-in
+    (root / MARK).write_text("{}")
     return root
 
 

@@ -17,6 +17,7 @@ __all__ = [
     "CANVAS",
     "MIDDLE",
     "MIRROR",
+    "asked_for",
     "deformation",
     "gaussian",
     "landmark_motion",
@@ -104,6 +105,16 @@ def _response(intensity: float) -> float:
     """Return how much of the full appearance an intensity shows: traces stay faint, a marked AU is plain to see."""
     cubed, half = intensity**3, _HALF_SHOWN**3
     return cubed * (1 + half) / (cubed + half)
+
+
+def asked_for(strength: float) -> float:
+    """Return the AU intensity that shows this share of the full appearance on an average face, both in 0..1.
+
+    >>> [round(asked_for(share), 3) for share in (0.0, 0.25, 1.0)]
+    [0.0, 0.251, 1.0]
+    """
+    half = _HALF_SHOWN**3
+    return float(np.cbrt(strength * half / (1 + half - strength)))
 
 
 def strengths(identity: Identity, aus: Mapping[int, float]) -> dict[int, float]:

@@ -116,7 +116,51 @@ def _wild(rng: np.random.Generator, seed: int) -> Scene:
     )
 
 
-_STYLES = {"bp4d": _studio, "disfa": _lounge}
+def _lamps(rng: np.random.Generator, seed: int) -> Scene:
+    """Like CASME II: four lamps on a high-speed colour camera, even and bright; the vendor's tight crop of the face."""
+    return Scene(
+        seed=seed,
+        backdrop="plain",
+        background=as_colour(
+            rng.uniform(0.42, 0.55) * (1 + np.array([0.0, 0.02, 0.01]) + 0.02 * rng.standard_normal(3))
+        ),
+        light=_unit(rng.uniform(-0.3, 0.3), rng.uniform(-0.5, -0.2), 0.9),
+        key=as_colour(rng.uniform(0.60, 0.76) * np.array([0.99, 1.0, 0.97])),
+        ambient=as_colour(rng.uniform(0.36, 0.48) * np.array([0.98, 1.0, 1.0])),
+        exposure=float(rng.uniform(0.92, 1.08)),
+        contrast=float(rng.uniform(0.96, 1.06)),
+        saturation=float(rng.uniform(0.75, 0.95)),
+        tint=as_colour(np.array([0.97, 1.0, 0.98]) * (1 + 0.01 * rng.standard_normal(3))),
+        blur=float(rng.uniform(0.35, 0.6)),
+        noise=float(rng.uniform(1.2, 2.2)),
+        softness=1.0,
+        scale=float(rng.uniform(1.40, 1.48)),
+        centre=(float(0.5 + 0.012 * rng.standard_normal()), float(0.47 + 0.012 * rng.standard_normal())),
+    )
+
+
+def _array(rng: np.random.Generator, seed: int) -> Scene:
+    """Like SAMM: an array of small lamps on a high-speed grey camera, darker and noisier; the face fills the frame."""
+    return Scene(
+        seed=seed,
+        backdrop="plain",
+        background=as_colour(np.full(3, rng.uniform(0.25, 0.40))),
+        light=_unit(rng.uniform(-0.5, 0.5), rng.uniform(-0.45, -0.1), 0.85),
+        key=as_colour(np.full(3, rng.uniform(0.58, 0.74))),
+        ambient=as_colour(np.full(3, rng.uniform(0.26, 0.38))),
+        exposure=float(rng.uniform(0.86, 1.04)),
+        contrast=float(rng.uniform(1.0, 1.12)),
+        saturation=1.0,
+        tint=(1.0, 1.0, 1.0),
+        blur=float(rng.uniform(0.3, 0.5)),
+        noise=float(rng.uniform(1.8, 3.0)),
+        softness=1.0,
+        scale=float(rng.uniform(1.32, 1.42)),
+        centre=(float(0.5 + 0.015 * rng.standard_normal()), float(0.47 + 0.015 * rng.standard_normal())),
+    )
+
+
+_STYLES = {"bp4d": _studio, "disfa": _lounge, "casme2": _lamps, "samm": _array}
 
 
 def sample_scene(domain: str, seed: int) -> Scene:

@@ -151,6 +151,7 @@ def _write(
             progress(len(written), len(everyone), subject)
 
     write_subjects(partial, dataset, missing, size=size, seed=seed, jobs=_jobs(jobs), done=done)
+    layout.write_shared(partial, everyone, size=size, seed=seed)
     counts: Counter[str] = Counter({"subjects": len(everyone)})
     for subject in everyone:
         counts.update(read_json(markers / f"{subject}.json"))

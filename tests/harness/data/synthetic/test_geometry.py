@@ -1,7 +1,15 @@
 import numpy as np
 import pytest
 
-from auharness.data.synthetic.geometry import CANVAS, MIRROR, deformation, landmark_motion, neutral_landmarks, strengths
+from auharness.data.synthetic.geometry import (
+    CANVAS,
+    MIRROR,
+    asked_for,
+    deformation,
+    landmark_motion,
+    neutral_landmarks,
+    strengths,
+)
 from auharness.data.synthetic.identity import sample_identity
 from auharness.data.synthetic.muscles import RENDERED_AUS
 
@@ -49,3 +57,10 @@ def test_strength_rises_with_intensity_for_every_au():
         assert (np.diff(shown) > 0).all()
         # traces below the coders' limit stay well under a marked AU
         assert strengths(identity, {au: 0.5})[au] - shown[0] > 0.3
+
+
+def test_what_is_asked_for_a_strength_shows_that_strength():
+    identity = sample_identity(4)
+    for strength in (0.05, 0.3, 0.9):  # AU9 has no resting bias
+        shown = strengths(identity, {9: asked_for(strength)})[9]
+        assert np.isclose(shown, strength * dict(identity.expressivity)[9], atol=1e-6)

@@ -14,8 +14,13 @@ def test_the_studio_is_sharper_and_its_faces_are_larger_than_in_the_lounge():
     assert max(scene.noise for scene in studio) < min(scene.noise for scene in lounge)
 
 
+def test_vendors_that_crop_to_the_face_fill_the_frame_with_it():
+    tight = [sample_scene(domain, seed).scale for domain in ("casme2", "samm") for seed in range(20)]
+    assert min(tight) > 1.2 * max(sample_scene("bp4d", seed).scale for seed in range(20))
+
+
 def test_light_directions_are_unit_vectors_towards_the_camera_side():
-    for domain in ("bp4d", "disfa", "anything"):
+    for domain in ("bp4d", "disfa", "casme2", "samm", "anything"):
         for seed in range(10):
             light = np.array(sample_scene(domain, seed).light)
             assert np.isclose(np.linalg.norm(light), 1)
@@ -23,4 +28,4 @@ def test_light_directions_are_unit_vectors_towards_the_camera_side():
 
 
 def test_unknown_domains_are_mixes_of_their_own():
-    assert sample_scene("dfew", 0) != sample_scene("casme2", 0)
+    assert sample_scene("dfew", 0) != sample_scene("ferv39k", 0)

@@ -3,7 +3,7 @@
 A later dataset adds one module with the functions of `Layout` and one line in `LAYOUTS`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Protocol, cast
@@ -14,7 +14,9 @@ __all__ = ["LAYOUTS", "Layout", "load_layout", "write_file"]
 
 LAYOUTS: Mapping[str, str] = {
     "bp4d": "auharness.data.synthetic.layouts.bp4d",
+    "casme2": "auharness.data.synthetic.layouts.casme2",
     "disfa": "auharness.data.synthetic.layouts.disfa",
+    "samm": "auharness.data.synthetic.layouts.samm",
 }
 """Dataset name to the module that writes its vendor layout."""
 
@@ -33,6 +35,9 @@ class Layout(Protocol):
 
         The files depend on the arguments alone; what an interrupted call left behind is overwritten.
         """
+
+    def write_shared(self, root: Path, subjects: Sequence[str], *, size: str, seed: int) -> None:
+        """Write the files that hold several subjects, for those that are written; called once, after the last."""
 
 
 def load_layout(dataset: str) -> Layout:

@@ -13,7 +13,7 @@ which a licence holder caches them.
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from auharness.data.synthetic.published import sequence_counts
 from auharness.data.synthetic.sizes import Size
 from auharness.data.synthetic.takes import Performance, Stage, Take, draw_takes, perform
 
-__all__ = ["COLUMNS", "NOT_CODED", "SIZES", "sizes", "subjects", "write_subject"]
+__all__ = ["COLUMNS", "NOT_CODED", "SIZES", "sizes", "subjects", "write_shared", "write_subject"]
 
 COLUMNS = (1, 2, 4, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 22, 23, 24, 27, 28, 30, 32, 38, 39)
 """AU columns of the occurrence files, in order."""
@@ -81,6 +81,10 @@ def write_subject(root: Path, subject: str, *, size: str, seed: int, stem_width:
         for au, positives in zip(aus, performance.occurrence.sum(axis=0), strict=True):
             totals[f"AU{au}"] += int(positives)
     return totals
+
+
+def write_shared(root: Path, subjects: Sequence[str], *, size: str, seed: int) -> None:
+    """Write nothing: each file belongs to one subject."""
 
 
 @lru_cache(maxsize=1)

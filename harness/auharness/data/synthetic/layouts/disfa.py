@@ -11,7 +11,7 @@ Image 0 goes with label line 1. An AU is present at intensity 2 and above. The 6
 mouth corners.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -28,7 +28,7 @@ from auharness.data.synthetic.published import PublishedCounts, sequence_counts
 from auharness.data.synthetic.sizes import Size
 from auharness.data.synthetic.takes import Stage, Take, draw_takes, perform
 
-__all__ = ["AUS", "SIZES", "sizes", "subjects", "write_subject"]
+__all__ = ["AUS", "SIZES", "sizes", "subjects", "write_shared", "write_subject"]
 
 AUS = (1, 2, 4, 5, 6, 9, 12, 15, 17, 20, 25, 26)
 """AUs with an intensity file, in order."""
@@ -88,6 +88,10 @@ def write_subject(root: Path, subject: str, *, size: str, seed: int) -> dict[str
         write_file(root / "ActionUnit_Labels" / subject / f"{subject}_au{au}.txt", lines.encode("ascii"))
     positives = {f"AU{au}": int((levels[:, column] >= 2).sum()) for column, au in enumerate(AUS)}
     return {"sequences": 1, "frames": len(levels)} | positives
+
+
+def write_shared(root: Path, subjects: Sequence[str], *, size: str, seed: int) -> None:
+    """Write nothing: each file belongs to one subject."""
 
 
 @lru_cache(maxsize=1)
