@@ -55,9 +55,8 @@ class Augment(Settings):
 class Recipe(Settings):
     """Optimisation and selection."""
 
-    optimiser: Literal["adamw", "adam", "sgd"] = Field(
-        "adamw", description="adam adds the weight decay to the gradient, adamw to the step"
-    )
+    # adam adds the weight decay to the gradient, adamw to the step
+    optimiser: Literal["adamw", "adam", "sgd"] = "adamw"
     lr: float = Field(1e-4, gt=0, description="peak learning rate")
     weight_decay: float = Field(5e-4, ge=0)
     momentum: float = Field(0.9, ge=0, lt=1, description="first moment: SGD momentum or Adam's beta 1")

@@ -25,7 +25,7 @@ def test_show_a_model_has_paper_settings_presets_and_variants(capsys):
     printed = capsys.readouterr().out
     assert "arXiv:2503.23450" in printed
     row = next(line for line in printed.splitlines() if line.strip().startswith("recipe.optimiser"))
-    assert row.split() == ["recipe.optimiser", "adamw", "adamw", "|", "sgd"]
+    assert row.split() == ["recipe.optimiser", "adamw", "adamw", "|", "adam", "|", "sgd"]
     assert "float > 0" in next(line for line in printed.splitlines() if line.strip().startswith("recipe.lr"))
     assert "margin=0.15" in printed and "roi-ttt" in printed
 
