@@ -18,7 +18,7 @@ def published(clips: int, positives: tuple[int, ...]) -> tuple[list[FoldCounts],
     return [FoldCounts("all", ("all",), counts[None])], {"all": present / clips}
 
 
-# Monte-Carlo values of an independent simulation with 2,000 draws, to about 0.1 (0.2 for percentiles on 159 clips)
+# Monte-Carlo values of an independent simulation with 2,000 draws: the percentiles on 159 clips are good to about 0.2
 @pytest.mark.parametrize(
     ("data", "expected"),
     [
@@ -31,7 +31,7 @@ def test_chance_on_the_published_counts_is_that_of_an_independent_simulation(
 ) -> None:
     folds, rates = published(*data)
     found = {name: 100 * level.mean for name, level in chance_levels(folds, MACRO, rates=rates).items()}
-    assert found == pytest.approx(expected, abs=0.2)
+    assert found == pytest.approx(expected, abs=0.25)
 
 
 def test_oracle_levels_are_those_of_simulated_scores_and_sklearn() -> None:
