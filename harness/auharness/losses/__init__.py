@@ -2,6 +2,7 @@
 
 from auharness.losses.asl import asl, asl_released
 from auharness.losses.default import default_loss
+from auharness.losses.distillation import attention_transfer, hint, similarity_preserving, soft_targets
 from auharness.losses.heatmap import heatmap_mse
 from auharness.losses.masked import masked_mean
 from auharness.losses.mdwa import mdwa
@@ -12,11 +13,15 @@ from auharness.losses.weights import class_weights
 __all__ = [
     "asl",
     "asl_released",
+    "attention_transfer",
     "class_weights",
     "default_loss",
     "heatmap_mse",
+    "hint",
     "masked_mean",
     "mdwa",
+    "similarity_preserving",
+    "soft_targets",
     "wdi",
     "weighted_asymmetric",
 ]
