@@ -85,8 +85,14 @@ class Unit(Protocol):
         """Held-out training keys when the recipe selects by `inner-val`."""
         ...
 
-    def train(self, plugin: ModelPlugin) -> Predictor:
-        """Run the one training loop and return the selected model."""
+    def train(self, plugin: ModelPlugin, *, stage: str = "", weights: Mapping[str, Tensor] | None = None) -> Predictor:
+        """Run the one training loop and return the selected model.
+
+        Args:
+            plugin: builds the module and says how it learns; need not be the one that is fitted.
+            stage: names every stage of a `fit` in stages but the last, such as a teacher; each has its checkpoint.
+            weights: starting weights in place of the run's, given to the plugin's `load_weights`.
+        """
         ...
 
     @property

@@ -125,9 +125,13 @@ class FakeUnit:
         self.validation_data: BatchSource | None = FakeSource(plugin, task)
         self.events: list[tuple[str, dict[str, Any]]] = []
 
-    def train(self, plugin: ModelPlugin) -> FakePredictor:
+    def train(
+        self, plugin: ModelPlugin, *, stage: str = "", weights: Mapping[str, Tensor] | None = None
+    ) -> FakePredictor:
         """Take one plain gradient step on one batch."""
         module = plugin.build(self.task).train()
+        if weights is not None:
+            plugin.load_weights(module, weights)
         batch = next(self.train_data.batches(4))
         result = module(*(batch[name] for name in plugin.inputs))
         output = result if isinstance(result, Output) else Output(result)

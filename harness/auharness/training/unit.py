@@ -1,6 +1,7 @@
 """The unit that a model's `fit` receives: training rows, a seed and the loop; nothing of the test part."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -67,15 +68,20 @@ class TrainingUnit:
         """The device that computes."""
         return self.fabric.device
 
-    def train(self, plugin: ModelPlugin) -> ModulePredictor:
-        """Run the training loop, from its checkpoint if one is there."""
+    def train(
+        self, plugin: ModelPlugin, *, stage: str = "", weights: Mapping[str, Tensor] | None = None
+    ) -> ModulePredictor:
+        """Run the training loop, from its checkpoint if one is there; only the last stage, "", is observed."""
+        folder = self.folder / stage
+        folder.mkdir(parents=True, exist_ok=True)
         loop = Loop(
             plugin,
             self.task,
             fabric=self.fabric,
             seed=self.seed,
-            folder=self.folder,
-            weights=self.weights,
-            log=self.log,
+            folder=folder,
+            weights=self.weights if weights is None else weights,
+            log=partial(self.log, stage=stage) if stage else self.log,
         )
-        return loop.run(self.train_data, self.validation_data, checkpoint_s=self.checkpoint_s, observe=self.observe)
+        observe = None if stage else self.observe
+        return loop.run(self.train_data, self.validation_data, checkpoint_s=self.checkpoint_s, observe=observe)
