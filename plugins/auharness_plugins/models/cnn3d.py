@@ -47,7 +47,7 @@ class CNN3D(ModelPlugin):
             "high": 64,
             "dropout": 0.1,
             "preprocess": {"resize": 48, "crop": 48},
-            "recipe": {"epochs": 32, "batch_size": 32, "lr": 2e-3, "schedule": "cosine", "weight_decay": 1e-3},
+            "recipe": {"epochs": 64, "batch_size": 32, "lr": 4e-3, "schedule": "cosine", "weight_decay": 1e-3},
         },
     }
 

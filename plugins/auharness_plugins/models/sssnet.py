@@ -128,7 +128,7 @@ class SSSNet(ModelPlugin):
             "hidden": 64,
             "dropout": 0.1,
             "preprocess": {"resize": 48, "crop": 48},
-            "recipe": {"epochs": 32, "batch_size": 32, "lr": 2e-3, "schedule": "cosine"},
+            "recipe": {"epochs": 64, "batch_size": 32, "lr": 2e-3, "schedule": "cosine"},
         },
     }
 

@@ -69,7 +69,7 @@ class SSSNetLED(ModelPlugin):
             "dropout": 0.1,
             "led_lr_scale": 10.0,
             "preprocess": {"resize": 48, "crop": 48},
-            "recipe": {"epochs": 32, "batch_size": 32, "lr": 2e-3, "schedule": "cosine"},
+            "recipe": {"epochs": 64, "batch_size": 32, "lr": 2e-3, "schedule": "cosine"},
         },
     }
 
