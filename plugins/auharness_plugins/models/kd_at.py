@@ -19,6 +19,7 @@ from auharness.api import Augment, ModelPlugin, Predictor, Preprocess, Recipe, U
 from auharness.hookspecs import hookimpl
 from auharness.losses import attention_transfer
 from auharness.nn.resnet2d import ClipResNet, View
+from auharness.nn.vision import import_torchvision
 from auharness.records import Task
 from auharness.training.distillation import TeacherStudent, distil, train_teacher
 
@@ -55,6 +56,9 @@ class AttentionTransfer(ModelPlugin):
     )
     augment: Augment = Augment(flip=0, random_crop=False, brightness=0, contrast=0, saturation=0, temporal_jitter=True)
     recipe: Recipe = Recipe(optimiser="adam", lr=1e-4, weight_decay=1e-3, schedule="constant", epochs=50, batch_size=64)
+
+    def check_ready(self, *, origin: str, weights: bool) -> None:
+        import_torchvision()
 
     def build(self, task: Task) -> nn.Module:
         return self._net(task)

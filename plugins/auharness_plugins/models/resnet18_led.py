@@ -22,6 +22,7 @@ from auharness.hookspecs import hookimpl
 from auharness.nn.led import LED
 from auharness.nn.resnet2d import ClipResNet
 from auharness.nn.resnet3d import ResNet3D18
+from auharness.nn.vision import import_torchvision
 from auharness.records import Task
 
 
@@ -73,6 +74,9 @@ class ResNet18LED(ModelPlugin):
     )
     augment: Augment = Augment(flip=0, random_crop=False, brightness=0, contrast=0, saturation=0, temporal_jitter=True)
     recipe: Recipe = Recipe(optimiser="adam", lr=1e-4, weight_decay=1e-3, schedule="constant", epochs=50, batch_size=64)
+
+    def check_ready(self, *, origin: str, weights: bool) -> None:
+        import_torchvision()
 
     def build(self, task: Task) -> nn.Module:
         if task.frames < 2:

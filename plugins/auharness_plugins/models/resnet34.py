@@ -18,6 +18,7 @@ from torch import nn
 from auharness.api import Augment, ModelPlugin, Preprocess, Recipe
 from auharness.hookspecs import hookimpl
 from auharness.nn.resnet2d import ClipResNet, View
+from auharness.nn.vision import import_torchvision
 from auharness.records import Task
 
 
@@ -51,6 +52,9 @@ class ResNet34(ModelPlugin):
     )
     augment: Augment = Augment(flip=0, random_crop=False, brightness=0, contrast=0, saturation=0, temporal_jitter=True)
     recipe: Recipe = Recipe(optimiser="adam", lr=1e-4, weight_decay=1e-3, schedule="constant", epochs=50, batch_size=64)
+
+    def check_ready(self, *, origin: str, weights: bool) -> None:
+        import_torchvision()
 
     def build(self, task: Task) -> nn.Module:
         channels = self.preprocess.channels

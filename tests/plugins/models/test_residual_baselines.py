@@ -1,9 +1,11 @@
 """ResNet-18 and 34, ResNet18-LED, and the three students: what is special about each."""
 
+import sys
+
 import pytest
 import torch
 
-from auharness.errors import UsageError
+from auharness.errors import DataError, UsageError
 from auharness.nn.resnet2d import ClipResNet
 from auharness.nn.resnet3d import ResNet3D18
 from auharness.records import Task
@@ -108,3 +110,10 @@ def test_resnet18_led_learns_its_constants_faster():
 def test_one_frame_cannot_be_filtered():
     with pytest.raises(UsageError, match=r"LED needs 2 frames, got 1; set preprocess\.frames"):
         ResNet18LED().build(task(frames=1))
+
+
+@pytest.mark.parametrize("plugin", [ResNet18, ResNet34, ResNet18LED, *STUDENTS])
+def test_a_run_without_torchvision_is_refused_before_it_starts(plugin, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torchvision", None)
+    with pytest.raises(DataError, match=r"pip install 'auharness\[vision\]'"):
+        plugin().check_ready(origin="synthetic", weights=False)
