@@ -1,15 +1,17 @@
 """TTT-Linear: a sequence mixer whose hidden state is a linear model that learns at test time (arXiv:2407.04620).
 
-`reference.py` defines it, `torch_fast.py` computes the same with a hand-written backward, `README.md` derives both.
+`reference.py` defines it, `torch_fast.py` computes the same with a hand-written backward, `numba_cpu.py` too, compiled
+for the CPU; `README.md` derives them.
 """
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, Literal, Protocol, overload
 
+import torch
 from torch import Tensor
 
-from auharness.ops.backends import Backend, choose, full_precision, resolve
+from auharness.ops.backends import Backend, choose, full_precision, needs, resolve
 from auharness.ops.scan import Direction
 from auharness.ops.ttt.arguments import check_range, reverse_flags
 from auharness.ops.ttt_linear.arguments import fitted
@@ -41,8 +43,24 @@ class _Scan(Protocol):
     ) -> tuple[Tensor, Tensor, Tensor]: ...
 
 
+def _not_for_numba(q: Tensor, *, state: torch.dtype = torch.float32, **facts: object) -> str | None:
+    if q.device.type != "cpu":
+        return f"its kernels run on the CPU, q is on {q.device}"
+    if torch.float64 in (q.dtype, state):
+        return "its kernels have no float64"
+    return "torch.compile cannot look into its kernels" if torch.compiler.is_compiling() else None
+
+
 BACKENDS: Final[Mapping[str, Backend[_Scan]]] = MappingProxyType(
-    {"torch": Backend(ttt_linear_torch), "reference": Backend(ttt_linear_reference)}
+    {
+        "numba": Backend(
+            "auharness.ops.ttt_linear.numba_cpu:ttt_linear_numba",
+            missing=needs("numba", extra="cpu"),
+            refuses=_not_for_numba,
+        ),
+        "torch": Backend(ttt_linear_torch),
+        "reference": Backend(ttt_linear_reference),
+    }
 )
 """Implementations by name, in order of preference."""
 
@@ -53,8 +71,7 @@ def ttt_linear_backend(q: Tensor, *, mini_batch: int = 16, backend: str | None =
     Raises:
         UsageError: `backend` is unknown or cannot serve this tensor.
 
-    >>> import torch
-    >>> ttt_linear_backend(torch.zeros(1, 1, 4, 8))
+    >>> ttt_linear_backend(torch.zeros(1, 1, 4, 8, dtype=torch.float64))
     'torch'
     """
     return resolve("ttt_linear", BACKENDS, q, backend, mini_batch=mini_batch)
@@ -138,7 +155,7 @@ def ttt_linear(
             the two in one pass: every tensor then has a leading axis of 2 (one per direction) or 1 (shared), only
             `token_scale` may also stay `[mini_batch]`.
         suffix: tokens at the end (CLS) that are read last in either direction (AU-TTT, eq. 6).
-        backend: `torch` or `reference`; unset takes the fastest that serves these tensors.
+        backend: `numba` (CPU), `torch` or `reference`; unset takes the fastest that serves these tensors.
         return_state: also return the state after the last token.
 
     Returns:
@@ -155,7 +172,7 @@ def ttt_linear(
         q, k, v, lr, w0, b0, ln_weight, ln_bias = (x[None] for x in (q, k, v, lr, w0, b0, ln_weight, ln_bias))
     if not both or token_scale.ndim == 1:
         token_scale = token_scale[None]
-    entry = choose("ttt_linear", BACKENDS, q, backend, mini_batch=mini_batch)
+    entry = choose("ttt_linear", BACKENDS, q, backend, mini_batch=mini_batch, state=w0.dtype)
     tensors = fitted(
         *(q, k, v, lr, token_scale, w0, b0, ln_weight, ln_bias), directions=len(reverse), widen=not entry.reads_half
     )

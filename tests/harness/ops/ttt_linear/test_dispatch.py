@@ -88,8 +88,8 @@ def test_gradients_are_computed_in_float32_where_autocast_is_on(problem):
     torch.testing.assert_close(gradients, truth, rtol=0, atol=0)
 
 
-def test_the_fast_path_is_the_default():
-    q = torch.zeros(1, 1, 4, 8)
+def test_the_fast_path_in_torch_is_the_default_in_float64():
+    q = torch.zeros(1, 1, 4, 8, dtype=torch.float64)
     assert ttt_linear_backend(q) == "torch"
     assert ttt_linear_backend(q, backend="reference") == "reference"
 
