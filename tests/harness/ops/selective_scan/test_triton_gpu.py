@@ -341,6 +341,23 @@ def test_equals_the_reference_on_a_gpu(problem, case, dtype):
 
 @pytest.mark.gpu
 @needs_gpu
+@pytest.mark.parametrize("case", LONGER[:3], ids=str)
+def test_a_sequence_in_chunks_equals_one_in_a_piece_on_a_gpu(problem, monkeypatch, case):
+    from auharness.ops.selective_scan import triton_gpu
+
+    there, _ = on_device(problem, case)
+    y, state = scan(triton_gpu.selective_scan_triton, case)(there)
+    weights = [torch.randn_like(x) for x in (y, state)]
+    pieces = (y, state, *torch.autograd.grad((y, state), list(there.values()), weights))
+    monkeypatch.setattr(triton_gpu, "_chunks", lambda programs, tokens, device: (1, -(-tokens // 24) * 24))
+    y, state = scan(triton_gpu.selective_scan_triton, case)(there)
+    whole = (y, state, *torch.autograd.grad((y, state), list(there.values()), weights))
+    for value, truth in zip(pieces, whole, strict=True):
+        assert (value - truth).norm() <= 1e-4 * truth.norm()
+
+
+@pytest.mark.gpu
+@needs_gpu
 @pytest.mark.parametrize("case", [LONGER[0], LONGER[2]], ids=str)
 def test_does_not_wait_for_the_device(problem, case):
     there, _ = on_device(problem, case, torch.bfloat16)
