@@ -1,7 +1,7 @@
 """TTT-Linear: a sequence mixer whose hidden state is a linear model that learns at test time (arXiv:2407.04620).
 
-`reference.py` defines it, `torch_fast.py` computes the same with a hand-written backward, `numba_cpu.py` too, compiled
-for the CPU; `README.md` derives them.
+`reference.py` defines it, `torch_fast.py` computes the same with a hand-written backward, `triton_gpu.py` and
+`numba_cpu.py` too, compiled for GPU and CPU; `README.md` derives them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -43,6 +43,34 @@ class _Scan(Protocol):
     ) -> tuple[Tensor, Tensor, Tensor]: ...
 
 
+def _not_for_triton(q: Tensor, *, mini_batch: int, state: torch.dtype = torch.float32, **facts: object) -> str | None:
+    d, rows = q.shape[-1], min(mini_batch, q.shape[-2])
+    if not q.is_cuda:
+        return f"its kernels run on a GPU, q is on {q.device}"
+    if torch.float64 in (q.dtype, state):
+        return "its kernels have no float64"
+    if rows > 64:
+        return f"its mini-batches have at most 64 tokens, not {rows}"
+    if d not in (16, 32, 64, 128):
+        return f"its heads are 16, 32, 64 or 128 wide, not {d}"
+    return _too_large(q, d, rows)
+
+
+def _too_large(q: Tensor, d: int, rows: int) -> str | None:
+    """Say where a GPU's shared memory is too small for a tile; what a tile needs was read off compiled kernels."""
+    if q.dtype in (torch.float16, torch.bfloat16):
+        need = 64 if d <= 64 else 144
+    elif d <= 64:
+        need = 64 if rows <= 16 else 96 if rows <= 32 else 128
+    else:
+        need = 192 if rows <= 16 else 384
+    device = torch.cuda.get_device_properties(q.device)
+    room = device.shared_memory_per_block_optin // 1024  # type: ignore[attr-defined]  # its stub forgets it
+    kind = str(q.dtype).removeprefix("torch.")
+    size = f"{kind} heads of {d} and mini-batches of {rows}"
+    return f"{size} need {need} KB of shared memory, the device has {room}" if need > room else None
+
+
 def _not_for_numba(q: Tensor, *, state: torch.dtype = torch.float32, **facts: object) -> str | None:
     if q.device.type != "cpu":
         return f"its kernels run on the CPU, q is on {q.device}"
@@ -53,6 +81,12 @@ def _not_for_numba(q: Tensor, *, state: torch.dtype = torch.float32, **facts: ob
 
 BACKENDS: Final[Mapping[str, Backend[_Scan]]] = MappingProxyType(
     {
+        "triton": Backend(
+            "auharness.ops.ttt_linear.triton_gpu:ttt_linear_triton",
+            missing=needs("triton", extra="gpu", device="cuda"),
+            refuses=_not_for_triton,
+            reads_half=True,
+        ),
         "numba": Backend(
             "auharness.ops.ttt_linear.numba_cpu:ttt_linear_numba",
             missing=needs("numba", extra="cpu"),
@@ -155,7 +189,7 @@ def ttt_linear(
             the two in one pass: every tensor then has a leading axis of 2 (one per direction) or 1 (shared), only
             `token_scale` may also stay `[mini_batch]`.
         suffix: tokens at the end (CLS) that are read last in either direction (AU-TTT, eq. 6).
-        backend: `numba` (CPU), `torch` or `reference`; unset takes the fastest that serves these tensors.
+        backend: `triton` (GPU), `numba` (CPU), `torch` or `reference`; unset takes the fastest that can.
         return_state: also return the state after the last token.
 
     Returns:
