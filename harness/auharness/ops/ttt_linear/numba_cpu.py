@@ -16,9 +16,9 @@ from auharness.ops.threads import over_threads
 from auharness.ops.ttt.layout import Layout
 from auharness.ops.ttt_linear.numba_blocks import padded
 from auharness.ops.ttt_linear.numba_kernels import (
+    SEGMENT,
     Arguments,
     Gradients,
-    Kept,
     Results,
     Rows,
     Sizes,
@@ -68,49 +68,48 @@ def ttt_linear_numba(
     inputs = _Inputs(q, k, v, lr, token_scale, w0, b0, ln_weight, ln_bias)
     if torch.is_grad_enabled() and any(x.requires_grad for x in inputs):
         return _TTTLinear.apply(layout, eps, *inputs)  # type: ignore[no-untyped-call]  # torch leaves it untyped
-    return _forward(inputs, layout, eps, ())
+    return _forward(inputs, layout, eps, 0)
 
 
 class _TTTLinear(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, layout: Layout, eps: float, *tensors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         inputs = _Inputs(*tensors)
-        # z, and the last state
-        rows = (layout.token, layout.d + 1)
-        saved = [inputs.q.new_empty(layout.chains, row, padded(layout.d)) for row in rows]
+        segments = -(-layout.token // (layout.mini_batch * SEGMENT))
+        kept = inputs.q.new_empty(layout.chains, segments - 1, layout.d + 1, padded(layout.d))
         ctx.layout, ctx.eps = layout, eps
-        ctx.save_for_backward(*tensors, *saved)
-        return _forward(inputs, layout, eps, saved)
+        ctx.save_for_backward(*tensors, kept)
+        return _forward(inputs, layout, eps, kept.data_ptr())
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        count = len(_Inputs._fields)
-        inputs, saved = _Inputs(*ctx.saved_tensors[:count]), ctx.saved_tensors[count:]
-        return None, None, *_backward(inputs, saved, gradients, ctx.layout, ctx.eps)
+        *tensors, kept = ctx.saved_tensors
+        return None, None, *_backward(_Inputs(*tensors), kept, gradients, ctx.layout, ctx.eps)
 
 
-def _forward(inputs: _Inputs, layout: Layout, eps: float, saved: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the output and the last state; write what the backward pass reads into `saved`, if given."""
+def _forward(inputs: _Inputs, layout: Layout, eps: float, kept: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the output and the last state; write the states that the backward pass reads to `kept`, unless 0."""
     out = layout.empty(inputs.q, layout.d)
     w, b = inputs.q.new_empty(inputs.w0.shape), inputs.q.new_empty(inputs.b0.shape)
-    kept = Kept(*(x.data_ptr() for x in saved)) if saved else Kept(0, 0)
     _over_chains(forward, layout, eps, inputs, Results(_rows(out), _rows(w), _rows(b)), kept)
     return out, w, b
 
 
 def _backward(
-    inputs: _Inputs, saved: Sequence[Tensor], gradients: Sequence[Tensor], layout: Layout, eps: float
+    inputs: _Inputs, kept: Tensor, gradients: Sequence[Tensor], layout: Layout, eps: float
 ) -> tuple[Tensor, ...]:
     """Return the gradients of the inputs, in their order."""
     d_out, d_w, d_b = map(_with_whole_rows, gradients)
-    d_q, d_k, d_v = (layout.empty(inputs.q, layout.d) for _ in range(3))
+    directions, batch, head = layout.lead
+    # one piece of memory: the allocator then keeps it, and the system need not hand out its pages anew in every step
+    d_q, d_k, d_v = inputs.q.new_empty(3, directions, batch, layout.token, head, layout.d).transpose(3, 4)
     d_lr = layout.empty(inputs.q)
     d_w0, d_b0 = inputs.q.new_empty(inputs.w0.shape), inputs.q.new_empty(inputs.b0.shape)
     widths = [padded(size) for size in (layout.mini_batch, layout.d, layout.d)]
     sums = [inputs.q.new_empty(*layout.lead, width) for width in widths]
     places = (
-        Kept(*(x.data_ptr() for x in saved)),
+        kept.data_ptr(),
         Results(_rows(d_out), _rows(d_w), _rows(d_b)),
         Gradients(*map(_rows, (d_q, d_k, d_v, d_lr[..., None], d_w0, d_b0))),
         Sums(*(x.data_ptr() for x in sums)),
@@ -127,7 +126,7 @@ def _over_chains(kernel: Any, layout: Layout, eps: float, inputs: _Inputs, *plac
     """Run a kernel over all chains, in each thread with working memory of its own."""
     reverse = sum(flag << direction for direction, flag in enumerate(layout.reverse))
     sizes = Sizes(*layout.lead[1:], layout.token, layout.d, layout.mini_batch, layout.suffix, reverse)
-    at = blocks(layout.d, layout.mini_batch)
+    at = blocks(sizes)
     scale, weight, bias = inputs.token_scale[:, None, None, :, None], inputs.ln_weight, inputs.ln_bias
     tensors = (inputs.lr[..., None], scale, inputs.w0, inputs.b0, weight[:, None, :, None], bias[:, None, :, None])
     given = Arguments(*map(_rows, (*inputs[:3], *tensors)))

@@ -5,7 +5,7 @@
 
 import math
 from itertools import accumulate
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -24,10 +24,10 @@ from auharness.ops.ttt_linear.numba_blocks import (
 )
 
 __all__ = [
+    "SEGMENT",
     "Arguments",
     "Blocks",
     "Gradients",
-    "Kept",
     "Results",
     "Rows",
     "Sizes",
@@ -39,6 +39,9 @@ __all__ = [
 
 # numbers of Python are float64 to the compiler
 _ZERO, _ONE, _MINUS = (np.float32(x) for x in (0, 1, -1))
+
+SEGMENT: Final = 16
+"""Mini-batches between two states that the forward pass keeps; the backward pass computes those between them again."""
 
 Rows = tuple[int, int, int, int, int]
 """Address of float32 numbers, and how many of them lie between directions, batch, heads and rows."""
@@ -78,13 +81,6 @@ class Results(NamedTuple):
     out: Rows
     w: Rows
     b: Rows
-
-
-class Kept(NamedTuple):
-    """Addresses of what the forward pass keeps for the backward pass, 0 if nothing."""
-
-    z: int  # [chain, position, width]
-    state: int  # the last one, centred [chain, d + 1, width]
 
 
 class Gradients(NamedTuple):
@@ -145,20 +141,23 @@ class Blocks(NamedTuple):
     z_scale: int  # what normalises z [n]
     z_along: int  # its mean(a n) [n]
     along_g: int  # mean of the gradient of g, times g [n]
+    states: int  # before each mini-batch of a segment [SEGMENT, width + 1, width]
+    z: int  # keys through them [SEGMENT, n, width]
     end: int
 
 
-def blocks(d: int, mini_batch: int) -> Blocks:
+def blocks(sizes: Sizes) -> Blocks:
     """Return where the working memory for these sizes has its blocks."""
+    d, mini_batch, segment = sizes.d, sizes.mini_batch, min(SEGMENT, -(-sizes.token // sizes.mini_batch))
     n, width, row, columns = mini_batch, padded(d), padded(d + 1), padded(mini_batch)
     # transposing reads whole squares, narrow products write whole tiles
     scores, square = (n + TALL) * columns, (width + 1) * width
-    sizes = [(2 * n + WIDTH) * row, 2 * n * width, (n + WIDTH) * width, n * width, n * width, scores, row * columns]
-    sizes += [square, row, width, width, *[columns] * 5]
-    starts = list(accumulate(sizes, initial=0))
-    backward_sizes = [scores, scores, 2 * n * width, n * width, n * width, square, square, square]
-    backward_sizes += [width, width, *[columns] * 6]
-    return Blocks(width, row, columns, *starts, *accumulate(backward_sizes, initial=starts[-1]))
+    counts = [(2 * n + WIDTH) * row, 2 * n * width, (n + WIDTH) * width, n * width, n * width, scores, row * columns]
+    counts += [square, row, width, width, *[columns] * 5]
+    starts = list(accumulate(counts, initial=0))
+    counts = [scores, scores, 2 * n * width, n * width, n * width, square, square, square]
+    counts += [width, width, *[columns] * 6, segment * square, segment * n * width]
+    return Blocks(width, row, columns, *starts, *accumulate(counts, initial=starts[-1]))
 
 
 @compiled
@@ -198,6 +197,13 @@ def _read_shared(m: Any, at: Blocks, sizes: Sizes, place: _Place, given: Argumen
 
 
 @compiled
+def _kept(states: int, chain: int, segment: int, sizes: Sizes, at: Blocks) -> Any:
+    """Return the state before a segment, [d + 1, width]; that of the first is not kept."""
+    segments = -(-sizes.token // (sizes.mini_batch * SEGMENT))
+    return address(states, (chain * (segments - 1) + segment - 1) * (sizes.d + 1) * at.width)
+
+
+@compiled
 def _read_rows(m: Any, start: int, at: Blocks, sizes: Sizes, place: _Place, w: Rows, b: Rows) -> None:
     """Read W and, below it, b."""
     for i in range(sizes.d):
@@ -213,11 +219,11 @@ def _write_rows(m: Any, start: int, at: Blocks, sizes: Sizes, place: _Place, w: 
 
 
 @compiled
-def _read_state(m: Any, at: Blocks, sizes: Sizes, place: _Place, given: Arguments) -> None:
+def _read_state(m: Any, at: Blocks, state: int, sizes: Sizes, place: _Place, given: Arguments) -> None:
     """Read the first state and remove the mean of each row: normalisation never sees it."""
-    _read_rows(m, at.state, at, sizes, place, given.w0, given.b0)
+    _read_rows(m, state, at, sizes, place, given.w0, given.b0)
     for i in range(sizes.d + 1):
-        start, numbers = at.state + i * at.width, spread(_ZERO)
+        start, numbers = state + i * at.width, spread(_ZERO)
         for j in range(start, start + at.width, WIDTH):
             numbers += load(m, j)
         mean = total(numbers) / np.float32(sizes.d)
@@ -313,7 +319,7 @@ def _answers(m: Any, at: Blocks, sizes: Sizes, eps: Any, count: int) -> None:
 
 @compiled
 def _forward_step(m: Any, at: Blocks, sizes: Sizes, eps: Any, count: int) -> None:
-    """Move the state on by one mini-batch; leave z behind the first `count` rows of y, the output in target."""
+    """Move the state on by one mini-batch; leave the output in target."""
     width, keys, z = at.width, at.x + count * at.row, at.y + count * at.width
     product(m, at.y, width, at.x, at.row, 1, at.state, width, 2 * count, sizes.d + 1, width, False)
     _loss_gradients(m, at, sizes, eps, z, count, _MINUS)
@@ -334,7 +340,7 @@ def forward(
     memory: int,
     given: Arguments,
     results: Results,
-    kept: Kept,
+    kept: int,
 ) -> None:
     """Scan the chains from `start` to `stop`.
 
@@ -347,26 +353,24 @@ def forward(
         memory: address of working memory of this call's own, `at.forward_end` numbers.
         given: arguments of the operator.
         results: where the results go.
-        kept: where that goes which `backward` reads.
+        kept: address of the states that `backward` reads, [chain, segments - 1, d + 1, width], centred; 0 for none.
     """
     m, width, d = address(memory, 0), at.width, sizes.d
     _prepare(m, at, sizes, at.forward_end)
     for chain in range(start, stop):
         place = _place_of(chain, sizes)
         _read_shared(m, at, sizes, place, given)
-        _read_state(m, at, sizes, place, given)
+        _read_state(m, at, at.state, sizes, place, given)
         for begin in range(0, sizes.token, sizes.mini_batch):
             count = min(sizes.mini_batch, sizes.token - begin)
+            if kept and begin and begin % (sizes.mini_batch * SEGMENT) == 0:
+                segment = begin // (sizes.mini_batch * SEGMENT)
+                copy(_kept(kept, chain, segment, sizes, at), 0, m, at.state, (d + 1) * width)
             _read_tokens(m, at, sizes, place, given, begin, count)
             _forward_step(m, at, sizes, eps, count)
             for i in range(count):
                 t = _token(begin + i, sizes, place)
                 copy(_row(results.out, place, t), 0, m, at.target + i * width, d)
-            if kept.z:
-                z = address(kept.z, (chain * sizes.token + begin) * width)
-                copy(z, 0, m, at.y + count * width, count * width)
-        if kept.z:
-            copy(address(kept.state, chain * (d + 1) * width), 0, m, at.state, (d + 1) * width)
         for i in range(d + 1):
             for j in range(0, width, WIDTH):
                 row = at.state + i * width + j
@@ -474,10 +478,10 @@ def _through_loss(m: Any, at: Blocks, sizes: Sizes, z: int, count: int) -> None:
 
 
 @compiled
-def _to_tokens(m: Any, at: Blocks, sizes: Sizes, count: int) -> None:
+def _to_tokens(m: Any, at: Blocks, sizes: Sizes, state: int, count: int) -> None:
     """Write the gradients of queries, keys and, over that of `k - v`, values; move the gradient of the state back."""
     width, keys, d_keys = at.width, at.x + count * at.row, at.d_x + count * at.width
-    turn(m, at.state_turned, width, at.state, width, width, width)
+    turn(m, at.state_turned, width, state, width, width, width)
     product(m, at.d_x, width, at.y, width, 1, at.state_turned, width, 2 * count, sizes.d, width, False)
     add_lower(m, at.d_x, width, at.d_score, at.columns, keys, at.row, count, width)
     add_lower_turned(m, d_keys, width, at.d_score, at.columns, at.x, at.row, count, width)
@@ -492,28 +496,39 @@ def _to_tokens(m: Any, at: Blocks, sizes: Sizes, count: int) -> None:
 
 
 @compiled
-def _backward_step(m: Any, at: Blocks, sizes: Sizes, eps: Any, place: _Place, given: Arguments, begin: int) -> None:
-    """Move the state and its gradient back by one mini-batch, and leave the gradients of its tokens."""
-    count = min(sizes.mini_batch, sizes.token - begin)
-    width, keys, z = at.width, at.x + count * at.row, at.y + count * at.width
+def _again(m: Any, at: Blocks, sizes: Sizes, eps: Any, place: _Place, given: Arguments, begin: int, steps: int) -> None:
+    """Compute the states of a segment from its first, as the forward pass did, and the z of each mini-batch."""
+    width, square, n = at.width, (at.width + 1) * at.width, sizes.mini_batch
+    for step in range(steps):
+        first_token = begin + step * n
+        count, state, z = min(n, sizes.token - first_token), at.states + step * square, at.z + step * n * width
+        keys = at.x + count * at.row
+        _read_tokens(m, at, sizes, place, given, first_token, count)
+        product(m, z, width, keys, at.row, 1, state, width, count, sizes.d + 1, width, False)
+        if step + 1 < steps:
+            _loss_gradients(m, at, sizes, eps, z, count, _MINUS)
+            copy(m, state + square, m, state, (sizes.d + 1) * width)
+            product(m, state + square, width, keys, 1, at.row, at.move, width, sizes.d + 1, count, width, True)
+
+
+@compiled
+def _backward_step(m: Any, at: Blocks, sizes: Sizes, eps: Any, state: int, z: int, count: int) -> None:
+    """Move the gradient of the state back by one mini-batch, and leave the gradients of its tokens."""
+    width = at.width
     _loss_gradients(m, at, sizes, eps, z, count, _ONE)
     copy(m, at.z_scale, m, at.scale, count)
     copy(m, at.z_along, m, at.along, count)
-    if begin:
-        product(m, at.state, width, keys, 1, at.row, at.move, width, sizes.d + 1, count, width, True)
-    else:
-        # known exactly, and often the smallest of all
-        _read_state(m, at, sizes, place, given)
     _scores(m, at, sizes, count)
     _mix(m, at, at.mix, count)
-    product(m, at.y, width, at.x, at.row, 1, at.state, width, count, sizes.d + 1, width, False)
+    product(m, at.y, width, at.x, at.row, 1, state, width, count, sizes.d + 1, width, False)
     add_lower(m, at.y, width, at.mix, at.columns, at.g, width, count, width)
     _through_read(m, at, sizes, eps, count)
     _through_move(m, at, sizes, count)
     _through_scores(m, at, sizes, count)
     add_lower_turned(m, at.d_g, width, at.mix, at.columns, at.y, width, count, width)
-    _through_loss(m, at, sizes, z, count)
-    _to_tokens(m, at, sizes, count)
+    copy(m, at.y + count * width, m, z, count * width)
+    _through_loss(m, at, sizes, at.y + count * width, count)
+    _to_tokens(m, at, sizes, state, count)
 
 
 @compiled
@@ -525,7 +540,7 @@ def backward(
     eps: Any,
     memory: int,
     given: Arguments,
-    kept: Kept,
+    kept: int,
     felt: Results,
     d: Gradients,
     sums: Sums,
@@ -540,35 +555,44 @@ def backward(
         eps: added to the variance, float32.
         memory: address of working memory of this call's own, `at.end` numbers.
         given: arguments of the operator.
-        kept: what `forward` kept.
+        kept: address of the states that `forward` kept.
         felt: gradients of the results.
         d: where the gradients of the arguments go.
         sums: where their parts go that are still to be added up.
     """
-    m, width, state_size = address(memory, 0), at.width, (sizes.d + 1) * at.width
-    _prepare(m, at, sizes, at.end)
+    m, width = address(memory, 0), at.width
+    square, n, whole = (width + 1) * width, sizes.mini_batch, sizes.mini_batch * SEGMENT
+    _prepare(m, at, sizes, at.states + square)  # the other states are copies
     for chain in range(start, stop):
         place = _place_of(chain, sizes)
         _read_shared(m, at, sizes, place, given)
-        copy(m, at.state, address(kept.state, chain * state_size), 0, state_size)
         _read_rows(m, at.d_state, at, sizes, place, felt.w, felt.b)
         for start_of_sum in (at.d_weight, at.d_bias):
             fill(m, start_of_sum, width, _ZERO)
         fill(m, at.d_scale, at.columns, _ZERO)
-        for begin in range((sizes.token - 1) // sizes.mini_batch * sizes.mini_batch, -1, -sizes.mini_batch):
-            count = min(sizes.mini_batch, sizes.token - begin)
-            _read_tokens(m, at, sizes, place, given, begin, count)
-            z = address(kept.z, (chain * sizes.token + begin) * width)
-            copy(m, at.y + count * width, z, 0, count * width)
-            for i in range(count):
-                copy(m, at.d_out + i * width, _row(felt.out, place, _token(begin + i, sizes, place)), 0, sizes.d)
-            _backward_step(m, at, sizes, eps, place, given, begin)
-            for i in range(count):
-                t = _token(begin + i, sizes, place)
-                copy(_row(d.q, place, t), 0, m, at.d_x + i * width, sizes.d)
-                copy(_row(d.k, place, t), 0, m, at.d_x + (count + i) * width, sizes.d)
-                copy(_row(d.v, place, t), 0, m, at.d_g + i * width, sizes.d)
-                _row(d.lr, place, t)[0] = m[at.d_rates + i]
+        for segment in range((sizes.token - 1) // whole, -1, -1):
+            begin = segment * whole
+            steps = min(SEGMENT, -(-(sizes.token - begin) // n))
+            if segment:
+                copy(m, at.states, _kept(kept, chain, segment, sizes, at), 0, (sizes.d + 1) * width)
+            else:
+                _read_state(m, at, at.states, sizes, place, given)
+            _again(m, at, sizes, eps, place, given, begin, steps)
+            for step in range(steps - 1, -1, -1):
+                first_token = begin + step * n
+                count = min(n, sizes.token - first_token)
+                if step + 1 < steps:  # those of the last are still there
+                    _read_tokens(m, at, sizes, place, given, first_token, count)
+                for i in range(count):
+                    t = _token(first_token + i, sizes, place)
+                    copy(m, at.d_out + i * width, _row(felt.out, place, t), 0, sizes.d)
+                _backward_step(m, at, sizes, eps, at.states + step * square, at.z + step * n * width, count)
+                for i in range(count):
+                    t = _token(first_token + i, sizes, place)
+                    copy(_row(d.q, place, t), 0, m, at.d_x + i * width, sizes.d)
+                    copy(_row(d.k, place, t), 0, m, at.d_x + (count + i) * width, sizes.d)
+                    copy(_row(d.v, place, t), 0, m, at.d_g + i * width, sizes.d)
+                    _row(d.lr, place, t)[0] = m[at.d_rates + i]
         # centring needs no gradient: the means of the rows are still those that the gradient came with
         _write_rows(m, at.d_state, at, sizes, place, d.w0, d.b0)
         copy(address(sums.token_scale, chain * at.columns), 0, m, at.d_scale, at.columns)
