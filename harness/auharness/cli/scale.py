@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["add_parser"]
 
 CPU_LENGTHS = {
-    "op": (197, 1024, 1536, 2048, 3072, 4096, 6144, 8192),
+    "op": (197, 1024, 1536, 2048, 3072, 4096, 6144),
     "layer": (197, 1024, 2048, 4096),
     "model": (197, 1024),
 }
@@ -50,7 +51,7 @@ def add_parser(subparsers: Subparsers) -> None:
         "--mini-batches", type=_sizes, default=[1, 14, 16, 64, "L"], metavar="K,K", help="L is the whole sequence"
     )
     mixers.add_argument(
-        "--frames", type=_numbers, metavar="N,N", help="of whole models; default 1,2,4, on CUDA 1,4,16,64"
+        "--frames", type=_numbers, metavar="N,N", help="of whole models; default 1,4, on CUDA 1,4,16,64"
     )
     mixers.add_argument("--at", type=int, default=1024, metavar="L", help="length of the sweep mini-batch")
     mixers.add_argument(
@@ -81,7 +82,7 @@ def handle(args: argparse.Namespace) -> int:
         modes=_known("--modes", args.modes, ("eager", "compiled") + (("graph",) if args.device == "cuda" else ())),
         seconds=args.seconds,
         limit_s=args.limit,
-        jobs=args.jobs or (8 if args.device == "cuda" else 1),
+        jobs=args.jobs or (8 if args.device == "cuda" else min(4, os.cpu_count() or 1)),
         model=args.model,
         deadline_s=60 * args.minutes,
     )
@@ -113,7 +114,7 @@ def _cases(args: argparse.Namespace) -> list[Case]:
             lengths=args.lengths or defaults[level],
             tokens=args.tokens,
             mini_batches=args.mini_batches,
-            frames=args.frames or ([1, 4, 16, 64] if cuda else [1, 2, 4]),
+            frames=args.frames or ([1, 4, 16, 64] if cuda else [1, 4]),
             at=args.at,
             dtype=args.dtype or ("bfloat16" if cuda else "float32"),
         )

@@ -86,7 +86,7 @@ def _measured(case: Case, bench: Bench, which: Pass, mode: Mode) -> dict[str, An
     floor, bound = subject.work(which).floor(bench.peaks())
     with recorded() as backend:
         call()  # warms up, too
-    timing = measure_time(call, device=bench.device, seconds=bench.seconds, warm_up=0)
+    timing = measure_time(call, device=bench.device, seconds=bench.seconds, least=2, warm_up=0)
     found: dict[str, Any] = {"status": "ok", "backend": dict(backend), "floor_ms": floor, "bound": bound}
     found |= {name: getattr(timing, name) for name in ("best_ms", "p50_ms", "p95_ms", "samples", "clock")}
     if mode == "eager" and (bench.device.type == "cuda" or timing.best_ms < 1e3 * _MEMORY_CALLS_LIMIT):

@@ -1,6 +1,7 @@
 """The suite: worker processes measure the cases, every point is on disk before the next, what is there is kept."""
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -24,6 +25,8 @@ __all__ = ["Options", "run_suite"]
 
 START_S = 120.0
 """Seconds that a worker gets to start, compile and wait for its turn, besides the limit of a case."""
+_POOL = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40)}
+"""glibc keeps freed memory, as torch's pool on a GPU does: fetching large tensors anew is not a mixer's cost."""
 _OUT_OF_MEMORY = 137
 """Exit status of a process that the kernel killed, as shells print it."""
 
@@ -151,6 +154,7 @@ class _Worker:
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 text=True,
+                env={**_POOL, **os.environ},
             )
             clock = _Limit(process)
             case: Case | None = None
