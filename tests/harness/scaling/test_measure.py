@@ -46,13 +46,13 @@ def test_a_model_takes_images_of_the_asked_size(mixer):
 
 
 def test_a_case_gives_time_memory_and_floor_for_each_pass(bench):
-    forward, training = measure(Case("op", "ttt", "length", 32), bench)
+    forward, training = measure(Case("op", "attention", "length", 32), bench)
     assert (forward.direction, training.direction) == ("forward", "training")
     assert forward.status == training.status == "ok"
     assert forward.saved_bytes is None and training.saved_bytes > 0
     assert training.peak_bytes > forward.peak_bytes > 0
     assert training.floor_ms > forward.floor_ms > 0
-    assert list(forward.backend) == ["ttt_linear"]
+    assert list(forward.backend) == ["attention"]
 
 
 def test_a_wrong_operator_gets_no_time(bench, monkeypatch):

@@ -80,8 +80,9 @@ def _about() -> str:
     return (
         "Each operator is compared with its plain reference before it is timed. *Exponent* is the slope of log time "
         f"over log length for L >= {FROM}, with its 95 % interval: 1 is linear, 2 quadratic. *Floor* is the least time "
-        "that the algorithm's own arithmetic, bytes and exponentials allow at the rates that the same process measured "
-        "for a matrix product, a copy and exponentials; a layer's or model's floor counts matrix products only. "
+        "that the algorithm's own arithmetic, bytes and exponentials allow at rates that the same process measured: a "
+        "large matrix product (on a CPU multiply-adds in registers) and a copy; a layer's or model's floor counts "
+        "matrix products only. "
         "Training is forward and backward. Memory is what is allocated above inputs and parameters; *kept* is what the "
         "forward pass stores for the backward pass. On a shared CPU only ratios inside one process mean anything, so "
         "times there are given relative to the same line, never in milliseconds."
