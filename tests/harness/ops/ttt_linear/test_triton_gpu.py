@@ -61,10 +61,12 @@ def operator(function, case, *, eps=1e-6):
 
 
 def tensors(problem, case):
-    """Return the arguments in float64, none of whose numbers float32 would round."""
+    """Return the arguments in float64, none of whose numbers float32 would round; every mini-batch moves the state."""
     token, mini_batch, d, direction, _, batched_state = case
     lead = (2,) if direction == "both" else ()
     exact = problem(2, 2, token, d, mini_batch, lead=lead, batched_state=batched_state, dtype=torch.float32)
+    with torch.no_grad():
+        exact[4] += 0.1  # a scale of 0 in the last position would hide all that states do
     return [x.detach().double().requires_grad_() for x in exact]
 
 
@@ -116,8 +118,7 @@ def test_equals_the_reference(interpreter, nan_filled, check, case):
     "case",
     [
         (37, 14, 16, "both", 1, False),
-        (83, 16, 16, "reverse", 1, True),
-        (45, 22, 16, "both", 0, False),
+        (45, 22, 16, "reverse", 0, True),
         (71, 9, 16, "forward", 0, False),
     ],
     ids=str,
@@ -127,12 +128,10 @@ def test_several_mini_batches_in_a_tile_equal_the_reference(interpreter, nan_fil
     check(interpreter.ttt_linear_triton, case)
 
 
-def test_states_further_apart_equal_the_reference(interpreter, nan_filled, check, monkeypatch):
-    monkeypatch.setattr(interpreter, "_KEPT_TOKENS", 12)
-    check(interpreter.ttt_linear_triton, (33, 4, 16, "reverse", 1, False))
-    monkeypatch.setattr(interpreter, "_HALF", (torch.float32,))
-    monkeypatch.setattr(interpreter, "_KEPT_TOKENS", 60)
-    check(interpreter.ttt_linear_triton, (83, 5, 16, "forward", 0, False))
+@pytest.mark.parametrize("tokens", [16, 32, 1000])
+def test_kept_states_may_be_any_number_of_tiles_apart(interpreter, nan_filled, check, monkeypatch, tokens):
+    monkeypatch.setattr(interpreter, "_KEPT_TOKENS", tokens)  # of tiles of 16
+    check(interpreter.ttt_linear_triton, (70, 16, 16, "reverse", 1, False))
 
 
 def test_takes_any_memory_layout(interpreter, check):
@@ -178,7 +177,7 @@ def test_padding_of_a_tile_cannot_spoil_it(interpreter, check):
     check(interpreter.ttt_linear_triton, (5, 4, 16, "forward", 0, False), change=change, eps=0.0)
 
 
-@pytest.mark.parametrize("used", [(0,), (1,), (2,), (1, 2)], ids=str)
+@pytest.mark.parametrize("used", [(0,), (2,), (1, 2)], ids=str)
 def test_gradients_may_come_from_any_output(interpreter, nan_filled, problem, used):
     case = (20, 7, 16, "reverse", 1, False)
 
@@ -382,7 +381,7 @@ def test_equals_the_reference_on_a_gpu(problem, case, dtype):
 
 @pytest.mark.gpu
 @needs_gpu
-def test_tf32_is_used_where_torch_may(problem, monkeypatch):
+def test_tf32_is_used_where_torch_may(problem):
     case = LONGER[0]
     there, here = on_device(problem, case)
     truth = operator(ttt_linear_reference, case)(here)[0]
