@@ -64,7 +64,8 @@ def tensors(problem, case):
     """Return the arguments in float64, none of whose numbers float32 would round; every mini-batch moves the state."""
     token, mini_batch, d, direction, _, batched_state = case
     lead = (2,) if direction == "both" else ()
-    exact = problem(2, 2, token, d, mini_batch, lead=lead, batched_state=batched_state, dtype=torch.float32)
+    batch = 2 if token < 40 else 1  # the interpreter takes its time
+    exact = problem(batch, 2, token, d, mini_batch, lead=lead, batched_state=batched_state, dtype=torch.float32)
     with torch.no_grad():
         exact[4] += 0.1  # a scale of 0 in the last position would hide all that states do
     return [x.detach().double().requires_grad_() for x in exact]
@@ -231,7 +232,7 @@ def test_keeps_states_no_closer_than_tokens_are_long(interpreter, problem):
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
         operator(interpreter.ttt_linear_triton, case)(arguments)
-    chains, kept, state = 4, 3, 17 * 16 * 4
+    chains, kept, state = 2, 3, 17 * 16 * 4
     assert sum(size for key, size in saved.items() if key not in own) == chains * kept * state
 
 
@@ -326,9 +327,16 @@ def test_the_forward_pass_compiles_to_hoppers_tensor_cores_and_loads_ahead(compi
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("mini_batch", [1, 7, 14, 32, 64])
-@pytest.mark.parametrize("d", [16, 64, 128])
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32], ids=str)
+@pytest.mark.parametrize(
+    ("dtype", "d", "mini_batch"),
+    [
+        *((torch.bfloat16, 64, mini_batch) for mini_batch in (1, 7, 14, 32, 64)),
+        *((torch.bfloat16, d, mini_batch) for d, mini_batch in ((16, 14), (32, 14), (128, 14), (128, 64))),
+        (torch.float16, 64, 14),
+        *((torch.float32, d, mini_batch) for d, mini_batch in ((16, 14), (64, 16), (64, 64), (128, 16), (128, 32))),
+    ],
+    ids=str,
+)
 def test_every_kernel_compiles_for_hopper_and_fits(compiled, monkeypatch, dtype, d, mini_batch):
     room = 227
 
