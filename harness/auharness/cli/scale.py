@@ -19,7 +19,7 @@ __all__ = ["add_parser"]
 CPU_LENGTHS = {
     "op": (197, 1024, 1536, 2048, 3072, 4096, 6144),
     "layer": (197, 1024, 2048, 4096),
-    "model": (197, 1024),
+    "model": (197, 577),
 }
 CUDA_LENGTHS = {level: (197, 1024, 4096, 16384, 65536) for level in ("op", "layer")} | {"model": (197, 1024, 4096)}
 TOKENS = 65536

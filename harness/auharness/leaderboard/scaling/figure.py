@@ -92,7 +92,7 @@ def _finish(axis: Any, title: str) -> None:
     axis.set_title(title, fontsize=10, loc="left")
     axis.grid(True, which="major", color="#e4e4e4", linewidth=0.7)
     axis.spines[["top", "right"]].set_visible(False)
-    axis.tick_params(labelsize=8)
+    axis.tick_params(which="both", labelsize=8)
 
 
 def _name(line: Line) -> tuple[str, str, str]:

@@ -198,7 +198,7 @@ def _along(panel: Panel) -> Callable[[Point], tuple[int, str]]:
     if panel.sweep == "mini-batch":
         return lambda point: (point.mini_batch, f"K = {point.mini_batch}")
     if panel.sweep == "frames":
-        return lambda point: (point.frames, f"{point.frames} frames")
+        return lambda point: (point.frames, f"{point.frames} frame{'s' if point.frames > 1 else ''}")
     if panel.sweep == "tokens":
         return lambda point: (point.length, f"{point.batch} x {point.length}")
     return lambda point: (point.length, f"L = {point.length}")
