@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from auharness.scaling.case import Case
-from auharness.scaling.machine import Machine
 from auharness.scaling.point import Point, make_point
+from auharness.scaling.records import Machine
 
 CPU = Machine(kind="cpu", device="test processor", threads=1, versions={"torch": "2.13"})
 

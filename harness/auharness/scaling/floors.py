@@ -7,7 +7,7 @@ three times is the floor. What a kernel adds (states stored, tensors read again)
 from dataclasses import dataclass
 
 from auharness.scaling.case import Pass
-from auharness.scaling.machine import Peaks
+from auharness.scaling.records import Peaks
 
 __all__ = ["Work", "attention_work", "scan_work", "ssd_work", "ttt_linear_work", "ttt_mlp_work"]
 

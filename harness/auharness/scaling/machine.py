@@ -8,44 +8,17 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import torch
-from pydantic import BaseModel, ConfigDict
 
 from auharness.efficiency.timing import measure_time
+from auharness.scaling.records import Machine, Peaks
 
-__all__ = ["Machine", "Peaks", "describe", "measure_peaks"]
+__all__ = ["describe", "measure_peaks"]
 
 PACKAGES = ("auharness", "torch", "triton", "numba", "fla-core", "mamba-ssm", "flash-attn")
 _EXP_PER_CLOCK = 16
 """Exponentials per clock and multiprocessor, CUDA C Programming Guide, table of arithmetic throughput."""
 _MULTIPLY_ADDS_PER_EXP = 8
 """On a CPU, which has no instruction for it: a polynomial of degree 6 for float32, two to reduce the argument."""
-
-
-class Peaks(BaseModel):
-    """What the machine reaches on the simplest work, measured in the process that measures the mixers."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    flops: float
-    """Floating-point operations per second: a large matrix product on a GPU, multiply-adds in registers on a CPU."""
-    bytes: float
-    """Bytes per second of a large copy, read and written."""
-    exps: float
-    """Exponentials per second."""
-
-
-class Machine(BaseModel):
-    """Where a point was measured."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    kind: str
-    """`cpu` or `cuda`."""
-    device: str
-    driver: str = ""
-    """CUDA driver, where there is one."""
-    threads: int
-    versions: dict[str, str]
 
 
 def describe(device: torch.device) -> Machine:

@@ -12,8 +12,8 @@ from auharness.efficiency.memory import peak_bytes, saved_bytes
 from auharness.efficiency.timing import measure_time
 from auharness.ops.backends import recorded
 from auharness.scaling.case import Case, Mode, Pass
-from auharness.scaling.machine import Machine, Peaks
 from auharness.scaling.point import Point, make_point
+from auharness.scaling.records import Machine, Peaks
 from auharness.scaling.subjects import Subject, build
 
 __all__ = ["Bench", "measure", "relative_error"]

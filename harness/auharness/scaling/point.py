@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from auharness.errors import IntegrityError
 from auharness.scaling.case import Case, Level, Mode, Pass, Sweep
-from auharness.scaling.machine import Machine, Peaks
+from auharness.scaling.records import Machine, Peaks
 
 __all__ = ["Point", "Status", "append_points", "make_point", "read_points"]
 

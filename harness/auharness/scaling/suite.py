@@ -18,8 +18,9 @@ import torch
 
 from auharness.errors import DataError
 from auharness.scaling.case import Case, Mode, Pass
-from auharness.scaling.machine import Machine, describe
+from auharness.scaling.machine import describe
 from auharness.scaling.point import Point, Status, append_points, make_point, read_points
+from auharness.scaling.records import Machine
 
 __all__ = ["Options", "run_suite"]
 

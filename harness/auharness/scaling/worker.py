@@ -18,8 +18,9 @@ from typing import Any
 import torch
 
 from auharness.scaling.case import Case, Mode, Pass
-from auharness.scaling.machine import Peaks, describe, measure_peaks
+from auharness.scaling.machine import describe, measure_peaks
 from auharness.scaling.measure import Bench, measure
+from auharness.scaling.records import Peaks
 
 __all__ = ["Job", "main"]
 

@@ -8,8 +8,9 @@ import torch
 
 from auharness.scaling import measure as module
 from auharness.scaling.case import Case
-from auharness.scaling.machine import Peaks, describe
+from auharness.scaling.machine import describe
 from auharness.scaling.measure import Bench, measure, relative_error
+from auharness.scaling.records import Peaks
 from auharness.scaling.subjects import OPERATORS, build, missing, mixer_names
 
 CPU = torch.device("cpu")

@@ -8,16 +8,16 @@ from collections.abc import Callable, Sequence
 from auharness.leaderboard.escape import markdown
 from auharness.leaderboard.scaling.series import Line, Panel, milliseconds, panels
 from auharness.leaderboard.tables import table_text
-from auharness.ops.fla_ttt import FUNCTION
 from auharness.scaling.case import PASSES, Mode, Pass
 from auharness.scaling.fit import FROM
-from auharness.scaling.machine import Machine
 from auharness.scaling.point import Point
+from auharness.scaling.records import Machine
 
 __all__ = ["picture_name", "scaling_csv", "scaling_page"]
 
 PEERS = {
-    "fla-ttt": f"flash-linear-attention: {FUNCTION}; not TTT-Linear",
+    "fla-ttt": "flash-linear-attention: fla's TTT: one rate per query row, state moved by the last rate, "
+    "output z + LN(z); not TTT-Linear",
     "mamba-ssm": "the CUDA scan of the mamba-ssm package",
     "flash-attn": "the flash-attn package",
 }

@@ -6,8 +6,8 @@ from itertools import groupby
 
 from auharness.scaling.case import LEVELS, Level, Mode, Pass, Sweep
 from auharness.scaling.fit import Exponent, fit_exponent
-from auharness.scaling.machine import Machine
 from auharness.scaling.point import Point
+from auharness.scaling.records import Machine
 
 __all__ = ["Line", "Panel", "milliseconds", "panels"]
 

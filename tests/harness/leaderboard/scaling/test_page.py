@@ -8,8 +8,9 @@ import pytest
 from auharness.errors import DataError, IntegrityError
 from auharness.leaderboard import add_scaling, build_boards, check_boards, write_scaling
 from auharness.leaderboard.scaling import scaling_files, scaling_pictures, scaling_points
-from auharness.scaling.machine import Machine
+from auharness.ops.fla_ttt import FUNCTION
 from auharness.scaling.point import append_points
+from auharness.scaling.records import Machine
 
 GPU = Machine(kind="cuda", device="NVIDIA H200", driver="580.1", threads=1, versions={"torch": "2.11"})
 LENGTHS = (197, 1024, 2048, 4096)
@@ -77,8 +78,7 @@ def test_mini_batches_are_relative_to_the_authors_sixteen(point):
 
 def test_a_peer_is_named_by_what_it_computes(point):
     page = scaling_files([point("fla-ttt", machine=GPU)])["mixer-scaling.md"]
-    assert "`fla-ttt`: flash-linear-attention: fla's TTT: one rate per query row" in page
-    assert "not TTT-Linear" in page
+    assert f"`fla-ttt`: flash-linear-attention: {FUNCTION}; not TTT-Linear." in page
 
 
 def test_the_csv_has_a_line_per_point(suite):
