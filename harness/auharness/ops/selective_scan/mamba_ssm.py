@@ -7,19 +7,24 @@ asked for.
 from collections.abc import Sequence
 from functools import cache, reduce
 from importlib import import_module
+from typing import Final
 
 import torch
 from torch import Tensor
 
-from auharness.ops.backends import needs
+from auharness.ops.backends import import_problem, needs
 
-__all__ = ["mamba_ssm_missing", "mamba_ssm_refuses", "selective_scan_mamba_ssm"]
+__all__ = ["INSTALL", "mamba_ssm_missing", "mamba_ssm_refuses", "selective_scan_mamba_ssm"]
 
 _INTERFACE = "mamba_ssm.ops.selective_scan_interface"
 _LARGEST_STATE = 256
 
-_INSTALL = "MAMBA_FORCE_BUILD=TRUE MAMBA_KEEP_CUDA_BUILD=TRUE pip install --no-deps --no-build-isolation mamba-ssm"
-_installed = needs("mamba_ssm", install=_INSTALL, device="cuda")
+INSTALL: Final = (
+    "MAMBA_FORCE_BUILD=TRUE MAMBA_KEEP_CUDA_BUILD=TRUE pip install --no-deps --no-build-isolation mamba-ssm"
+)
+"""The command that builds the package with its compiled scan, which needs nvcc."""
+
+_installed = needs("mamba_ssm", install=INSTALL, device="cuda", load=False)
 
 
 @cache
@@ -28,15 +33,16 @@ def mamba_ssm_missing() -> str | None:
     reason = _installed()
     if reason is not None:
         return reason
-    try:
-        extension = import_module("selective_scan_cuda")
-        # an empty module of that name is how the package's other kernels are reached without this one
-        if not all(callable(getattr(extension, name, None)) for name in ("fwd", "bwd")):
-            raise ImportError("selective_scan_cuda is a stub")
-        import_module(_INTERFACE)
-    except ImportError as error:
-        return f"the compiled scan of mamba-ssm does not import ({error}); docs/gpu.md says how to build it"
-    return None
+    reason = import_problem("the compiled scan of mamba-ssm", _load)
+    return reason and f"{reason}; docs/gpu.md says how to build it"
+
+
+def _load() -> None:
+    extension = import_module("selective_scan_cuda")
+    # an empty module of that name is how the package's other kernels are reached without this one
+    if not all(callable(getattr(extension, name, None)) for name in ("fwd", "bwd")):
+        raise ImportError("selective_scan_cuda is a stub")
+    import_module(_INTERFACE)
 
 
 def mamba_ssm_refuses(

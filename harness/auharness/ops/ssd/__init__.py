@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from auharness.errors import UsageError, near
-from auharness.ops.backends import Backend, choose, full_precision, needs, resolve
+from auharness.ops.backends import Backend, choose, full_precision, resolve
 from auharness.ops.scan import Direction
 from auharness.ops.ssd.arguments import fitted
+from auharness.ops.ssd.mamba_ssm import mamba_ssm_missing, ssd_mamba_ssm
 from auharness.ops.ssd.reference import ssd_reference
 from auharness.ops.ssd.torch_fast import ssd_torch
 
@@ -61,16 +62,11 @@ def _tf32_allowed() -> bool:
     return matmul.allow_tf32
 
 
-# of all of mamba-ssm only Python and Triton are needed here, and its compiled parts take long to build
-_INSTALL: Final = (
-    "MAMBA_SKIP_CUDA_BUILD=TRUE MAMBA_FORCE_BUILD=TRUE pip install --no-deps --no-build-isolation mamba-ssm"
-)
-
 BACKENDS: Final[Mapping[str, Backend[_Scan]]] = MappingProxyType(
     {
         "mamba-ssm": Backend(
-            "auharness.ops.ssd.mamba_ssm:ssd_mamba_ssm",
-            missing=needs("mamba_ssm", install=_INSTALL, device="cuda"),
+            ssd_mamba_ssm,
+            missing=mamba_ssm_missing,
             refuses=_not_for_kernels,
             reads_half=True,
         ),

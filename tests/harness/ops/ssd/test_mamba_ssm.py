@@ -119,6 +119,18 @@ def test_a_package_that_is_not_there_is_named(monkeypatch):
         mamba_ssm._kernels()
 
 
+@pytest.mark.parametrize("kernels", ["mamba_chunk_scan_combined = abs", "raise RuntimeError('another\\ntriton')"])
+def test_is_there_when_its_kernels_import_whether_or_not_the_package_does(installed, monkeypatch, tmp_path, kernels):
+    installed("import selective_scan_cuda_that_was_never_built")
+    (tmp_path / "mamba_ssm" / "ops" / "triton" / "ssd_combined.py").write_text(kernels)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    # past their caches
+    for name in ("_installed", "mamba_ssm_missing"):
+        monkeypatch.setattr(mamba_ssm, name, getattr(mamba_ssm, name).__wrapped__)
+    broken = "the Triton part of mamba-ssm does not import: another triton"
+    assert mamba_ssm.mamba_ssm_missing() == (broken if "raise" in kernels else None)
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 5e-3), (torch.bfloat16, 3e-2)])
