@@ -11,17 +11,14 @@ from typing import Final, Literal, Protocol, overload
 import torch
 from torch import Tensor
 
-from auharness.errors import UsageError, near
 from auharness.ops.backends import Backend, choose, full_precision, resolve
-from auharness.ops.scan import Direction
+from auharness.ops.scan import Direction, check_suffix, reverse_flags
 from auharness.ops.ssd.arguments import fitted
 from auharness.ops.ssd.mamba_ssm import mamba_ssm_missing, ssd_mamba_ssm
 from auharness.ops.ssd.reference import ssd_reference
 from auharness.ops.ssd.torch_fast import ssd_torch
 
 __all__ = ["BACKENDS", "ssd", "ssd_backend"]
-
-_REVERSE: Final[Mapping[str, tuple[bool, ...]]] = {"forward": (False,), "reverse": (True,), "both": (False, True)}
 
 
 class _Scan(Protocol):
@@ -160,20 +157,14 @@ def ssd(
         UsageError: unknown `direction` or `backend`, or `suffix` out of range.
         ValueError: tensors whose shapes do not fit together.
     """
-    if direction not in _REVERSE:
-        raise UsageError(
-            f"ssd has no direction '{direction}'{near(direction, _REVERSE)} (directions: {', '.join(_REVERSE)})"
-        )
-    reverse = _REVERSE[direction]
+    reverse = reverse_flags("ssd", direction)
     both = len(reverse) == 2
     if not both:
         x, dt, A, B, C = x[None], dt[None], A[None], B[None], C[None]
         initial_state = None if initial_state is None else initial_state[None]
     entry = choose("ssd", BACKENDS, x, backend)
     tensors = fitted(x, dt, A, B, C, initial_state, directions=len(reverse), widen=not entry.reads_half)
-    token = x.shape[2]
-    if not 0 <= suffix <= token:
-        raise UsageError(f"ssd: suffix is {suffix}, expected 0 to {token}, the number of tokens")
+    check_suffix("ssd", suffix, x.shape[2])
     with full_precision(x.device):
         y, state = entry.run(*tensors, reverse=reverse, suffix=suffix)
     y = y.to(x.dtype)

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from auharness.ops.backends import Backend, choose, full_precision, needs, resolve
-from auharness.ops.scan import Direction
-from auharness.ops.ttt.arguments import check_range, reverse_flags
+from auharness.ops.scan import Direction, reverse_flags
+from auharness.ops.ttt.arguments import check_range
 from auharness.ops.ttt_linear.arguments import fitted
 from auharness.ops.ttt_linear.reference import ttt_linear_reference
 from auharness.ops.ttt_linear.torch_fast import ttt_linear_torch
