@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache, partial, reduce
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Generic, TypeVar, cast
@@ -14,7 +14,17 @@ from torch import Tensor
 
 from auharness.errors import UsageError, near
 
-__all__ = ["Backend", "choose", "full_precision", "import_problem", "intercepted", "needs", "recorded", "resolve"]
+__all__ = [
+    "Backend",
+    "choose",
+    "full_precision",
+    "full_type",
+    "import_problem",
+    "intercepted",
+    "needs",
+    "recorded",
+    "resolve",
+]
 
 Run = TypeVar("Run", bound=Callable[..., object])
 
@@ -127,6 +137,11 @@ def import_problem(what: str, load: Callable[[], object]) -> str | None:
     except Exception as error:  # a package that is too old or too new for another fails in any way
         return f"{what} does not import: {' '.join(str(error).split()) or type(error).__name__}"
     return None
+
+
+def full_type(*tensors: Tensor | None) -> torch.dtype:
+    """Return the type in which an operator computes: float64 if any of its tensors has that, else float32."""
+    return reduce(torch.promote_types, (x.dtype for x in tensors if x is not None), torch.float32)
 
 
 def full_precision(device: torch.device) -> AbstractContextManager[object]:

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from auharness.errors import UsageError
-from auharness.ops.backends import Backend, choose, full_precision, intercepted, needs, recorded, resolve
+from auharness.ops.backends import Backend, choose, full_precision, full_type, intercepted, needs, recorded, resolve
 
 QUERY = torch.zeros(1)
 TABLE = {
@@ -67,6 +67,12 @@ def test_full_precision_switches_autocast_off_and_asks_nothing_of_a_device_witho
             assert (x @ x).dtype == torch.float32
     with full_precision(torch.device("meta")):
         pass
+
+
+def test_an_operator_computes_in_the_widest_of_its_types_and_at_least_in_float32():
+    half, single, double = (torch.zeros(1, dtype=kind) for kind in (torch.bfloat16, torch.float32, torch.float64))
+    assert full_type(half, None, half.half()) == full_type(half, single) == torch.float32
+    assert full_type(half, single, None, double) == torch.float64
 
 
 def test_a_missing_package_is_named_with_its_cure(monkeypatch):

@@ -46,12 +46,15 @@ def _load() -> None:
 
 
 def mamba_ssm_refuses(
-    u: Tensor, *, state_size: int, zoh: bool, reverse: bool, initial_state: bool, state: bool
+    u: Tensor, *, state_size: int, zoh: bool, reverse: bool, initial_state: bool, state: bool, kind: torch.dtype
 ) -> str | None:
-    """Return why the package's scan cannot serve this call, or None; `state` says whether the last one is asked for."""
+    """Return why the package's scan cannot serve this call, or None.
+
+    `state` says whether the last one is asked for, `kind` in which type the operator is to compute.
+    """
     if not u.is_cuda:
         return f"its kernel reads CUDA tensors, u is on {u.device}"
-    if u.dtype == torch.float64:
+    if kind == torch.float64:
         return "its kernel has no float64"
     if zoh:
         return "its kernel discretises by Euler only"
@@ -87,9 +90,8 @@ def selective_scan_mamba_ssm(
     The tensors that have tokens may be half precision. No gradient passes through the state that is returned.
     """
     by_token = [x for x in (u, delta, B, C, z) if x is not None]
-    # the kernel reads them in one type, float32 at most
+    # the kernel reads them in one type
     kind = reduce(torch.promote_types, (x.dtype for x in by_token))
-    kind = torch.float32 if kind == torch.float64 else kind
 
     def tokens_last(x: Tensor) -> Tensor:
         return x[0].mT.to(kind).contiguous()

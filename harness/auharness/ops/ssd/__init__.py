@@ -11,7 +11,7 @@ from typing import Final, Literal, Protocol, overload
 import torch
 from torch import Tensor
 
-from auharness.ops.backends import Backend, choose, full_precision, resolve
+from auharness.ops.backends import Backend, choose, full_precision, full_type, resolve
 from auharness.ops.scan import Direction, check_suffix, reverse_flags
 from auharness.ops.ssd.arguments import fitted
 from auharness.ops.ssd.mamba_ssm import mamba_ssm_missing, ssd_mamba_ssm
@@ -41,10 +41,10 @@ class _Scan(Protocol):
     ) -> tuple[Tensor, Tensor]: ...
 
 
-def _not_for_kernels(x: Tensor, **facts: object) -> str | None:
+def _not_for_kernels(x: Tensor, *, kind: torch.dtype, **facts: object) -> str | None:
     if x.device.type != "cuda":
         return f"its kernels run on CUDA, the tensors are on {x.device.type}"
-    if x.dtype == torch.float64:
+    if kind == torch.float64:
         return "its kernels have no float64"
     if x.dtype == torch.float32 and not _tf32_allowed():
         return "its kernels round float32 products to TF32 (torch.set_float32_matmul_precision('high') allows that)"
@@ -83,7 +83,7 @@ def ssd_backend(x: Tensor, *, backend: str | None = None) -> str:
     >>> ssd_backend(torch.zeros(1, 4, 2, 8))
     'torch'
     """
-    return resolve("ssd", BACKENDS, x, backend)
+    return resolve("ssd", BACKENDS, x, backend, kind=full_type(x))
 
 
 @overload
@@ -162,8 +162,9 @@ def ssd(
     if not both:
         x, dt, A, B, C = x[None], dt[None], A[None], B[None], C[None]
         initial_state = None if initial_state is None else initial_state[None]
-    entry = choose("ssd", BACKENDS, x, backend)
-    tensors = fitted(x, dt, A, B, C, initial_state, directions=len(reverse), widen=not entry.reads_half)
+    arguments = x, dt, A, B, C, initial_state
+    entry = choose("ssd", BACKENDS, x, backend, kind=full_type(*arguments))
+    tensors = fitted(*arguments, directions=len(reverse), widen=not entry.reads_half)
     check_suffix("ssd", suffix, x.shape[2])
     with full_precision(x.device):
         y, state = entry.run(*tensors, reverse=reverse, suffix=suffix)

@@ -11,7 +11,7 @@ from typing import Final, Literal, Protocol, overload
 import torch
 from torch import Tensor
 
-from auharness.ops.backends import Backend, choose, full_precision, needs, resolve
+from auharness.ops.backends import Backend, choose, full_precision, full_type, needs, resolve
 from auharness.ops.scan import Direction, reverse_flags
 from auharness.ops.ttt.arguments import check_range
 from auharness.ops.ttt_linear.arguments import fitted
@@ -43,11 +43,11 @@ class _Scan(Protocol):
     ) -> tuple[Tensor, Tensor, Tensor]: ...
 
 
-def _not_for_triton(q: Tensor, *, mini_batch: int, state: torch.dtype = torch.float32, **facts: object) -> str | None:
+def _not_for_triton(q: Tensor, *, mini_batch: int, kind: torch.dtype = torch.float32, **facts: object) -> str | None:
     d, rows = q.shape[-1], min(mini_batch, q.shape[-2])
     if not q.is_cuda:
         return f"its kernels run on a GPU, q is on {q.device}"
-    if torch.float64 in (q.dtype, state):
+    if torch.float64 in (q.dtype, kind):
         return "its kernels have no float64"
     if rows > 64:
         return f"its mini-batches have at most 64 tokens, not {rows}"
@@ -66,15 +66,15 @@ def _too_large(q: Tensor, d: int, rows: int) -> str | None:
         need = 192 if rows <= 16 else 384
     device = torch.cuda.get_device_properties(q.device)
     room = device.shared_memory_per_block_optin // 1024  # type: ignore[attr-defined]  # its stub forgets it
-    kind = str(q.dtype).removeprefix("torch.")
-    size = f"{kind} heads of {d} and mini-batches of {rows}"
+    name = str(q.dtype).removeprefix("torch.")
+    size = f"{name} heads of {d} and mini-batches of {rows}"
     return f"{size} need {need} KB of shared memory, the device has {room}" if need > room else None
 
 
-def _not_for_numba(q: Tensor, *, state: torch.dtype = torch.float32, **facts: object) -> str | None:
+def _not_for_numba(q: Tensor, *, kind: torch.dtype = torch.float32, **facts: object) -> str | None:
     if q.device.type != "cpu":
         return f"its kernels run on the CPU, q is on {q.device}"
-    if torch.float64 in (q.dtype, state):
+    if torch.float64 in (q.dtype, kind):
         return "its kernels have no float64"
     return "torch.compile cannot look into its kernels" if torch.compiler.is_compiling() else None
 
@@ -206,10 +206,9 @@ def ttt_linear(
         q, k, v, lr, w0, b0, ln_weight, ln_bias = (x[None] for x in (q, k, v, lr, w0, b0, ln_weight, ln_bias))
     if not both or token_scale.ndim == 1:
         token_scale = token_scale[None]
-    entry = choose("ttt_linear", BACKENDS, q, backend, mini_batch=mini_batch, state=w0.dtype)
-    tensors = fitted(
-        *(q, k, v, lr, token_scale, w0, b0, ln_weight, ln_bias), directions=len(reverse), widen=not entry.reads_half
-    )
+    arguments = q, k, v, lr, token_scale, w0, b0, ln_weight, ln_bias
+    entry = choose("ttt_linear", BACKENDS, q, backend, mini_batch=mini_batch, kind=full_type(*arguments))
+    tensors = fitted(*arguments, directions=len(reverse), widen=not entry.reads_half)
     check_range("ttt_linear", tensors[0].shape[-2], tensors[4].shape[-1], mini_batch=mini_batch, suffix=suffix)
     with full_precision(q.device):
         out, w, b = entry.run(*tensors, mini_batch=mini_batch, eps=eps, reverse=reverse, suffix=suffix)

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from auharness.errors import UsageError
-from auharness.nn.mixers import MIXERS, Attention, BiMamba, BiTTT, Linear, Mamba, Mamba2, TTTLinear, TTTMLP
+from auharness.nn.mixers import MIXERS, TTTMLP, Attention, BiMamba, BiTTT, Linear, Mamba, Mamba2, TTTLinear
 
 
 def tokens(*shape):
@@ -85,6 +85,6 @@ def test_a_sequence_shorter_than_its_suffix_is_one_clear_error(mixer, direction,
     options = {} if mixer in (BiTTT, BiMamba) else {"direction": direction}
     options |= {"rope": rope} if mixer in (TTTLinear, TTTMLP, BiTTT) else {}
     layer = mixer(24, heads=2, suffix=6, **options)
-    with pytest.raises(UsageError, match="^mixer: suffix is 6, expected 0 to 5, the number of tokens$"):
+    with pytest.raises(UsageError, match=r"^mixer: suffix is 6, expected 0 to 5, the number of tokens$"):
         layer(torch.randn(1, 5, 24))
     assert layer(torch.randn(1, 6, 24)).isfinite().all()

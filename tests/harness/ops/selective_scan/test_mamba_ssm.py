@@ -10,7 +10,14 @@ from auharness.ops import backends
 from auharness.ops.selective_scan import mamba_ssm, selective_scan, selective_scan_backend
 
 INTERFACE = "mamba_ssm.ops.selective_scan_interface"
-FACTS = {"state_size": 16, "zoh": False, "reverse": False, "initial_state": False, "state": False}
+FACTS = {
+    "state_size": 16,
+    "zoh": False,
+    "reverse": False,
+    "initial_state": False,
+    "state": False,
+    "kind": torch.float32,
+}
 
 
 def scan_as_packaged(u, delta, A, B, C, D=None, z=None, delta_bias=None, delta_softplus=False, return_last_state=False):
@@ -128,9 +135,7 @@ def test_returns_the_state_where_no_gradient_can_be_asked_for():
 
 def test_refuses_tensors_of_the_cpu_and_float64():
     assert "u is on cpu" in mamba_ssm.mamba_ssm_refuses(torch.zeros(1, 4, 8), **FACTS)
-    wide = OnCuda()
-    wide.dtype = torch.float64
-    assert "no float64" in mamba_ssm.mamba_ssm_refuses(wide, **FACTS)
+    assert "no float64" in mamba_ssm.mamba_ssm_refuses(OnCuda(), **FACTS | {"kind": torch.float64})
 
 
 def test_leaves_the_cpu_to_others_where_it_is_installed(packaged):

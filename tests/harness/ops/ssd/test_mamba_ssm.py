@@ -1,6 +1,7 @@
 """The adapter to mamba-ssm: what it passes to the kernels, when it refuses, how it finds them."""
 
 import sys
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -61,11 +62,10 @@ def test_keeps_half_precision_for_the_kernels_and_step_sizes_in_float32(kernels,
 
 
 def test_is_chosen_where_its_kernels_can_serve(monkeypatch):
-    refuses = package.BACKENDS["mamba-ssm"].refuses
+    refuses = partial(package.BACKENDS["mamba-ssm"].refuses, kind=torch.float32)
     x = SimpleNamespace(device=torch.device("cuda"), dtype=torch.bfloat16)
     assert refuses(x) is None
-    x.dtype = torch.float64
-    assert refuses(x) == "its kernels have no float64"
+    assert refuses(x, kind=torch.float64) == "its kernels have no float64"
     x.dtype = torch.float32
     assert "TF32" in refuses(x)
     before = torch.get_float32_matmul_precision()

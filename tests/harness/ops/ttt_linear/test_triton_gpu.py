@@ -255,7 +255,7 @@ def test_is_never_chosen_for_what_it_cannot_run(monkeypatch):
         assert refuses(query(dtype=torch.bfloat16), mini_batch=1) is None
         assert refuses(query(token=60), mini_batch=80) is None
         assert "float64" in refuses(query(dtype=torch.float64), mini_batch=16)
-        assert "float64" in refuses(query(), mini_batch=16, state=torch.float64)
+        assert "float64" in refuses(query(), mini_batch=16, kind=torch.float64)
         assert "at most 64 tokens, not 65" in refuses(query(), mini_batch=65)
         assert "not 48" in refuses(query(d=48), mini_batch=16)
         assert refuses(query(d=128, dtype=torch.float16), mini_batch=64) is None
