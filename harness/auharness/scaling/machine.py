@@ -4,12 +4,12 @@ import platform
 import re
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 from pathlib import Path
 
 import torch
 
 from auharness.efficiency.timing import measure_time
+from auharness.ops.backends import needs
 from auharness.scaling.records import Machine, Peaks
 
 __all__ = ["describe", "measure_peaks"]
@@ -47,7 +47,7 @@ def measure_peaks(device: torch.device, dtype: torch.dtype, *, seconds: float = 
     target = torch.empty_like(source)
     copy = measure_time(lambda: target.copy_(source), device=device, seconds=seconds).best_ms
     flops = _products(8192 if cuda else 768, device, dtype, seconds)
-    if not cuda and find_spec("numba"):
+    if not cuda and needs("numba", extra="cpu")() is None:
         # torch's products can be far from what the processor does
         flops = max(flops, 2 * import_module("auharness.efficiency.cpu_peak").multiply_adds_per_second())
     exps = _exps_on_cuda(device) if cuda else flops / 2 / _MULTIPLY_ADDS_PER_EXP
