@@ -1,15 +1,15 @@
-"""Speed of TTT-Linear: the fast path beside the autograd reference and beside attention, one thread, CPU time.
+"""Speed of TTT-Linear: the fast paths beside the autograd reference and beside attention, one thread, CPU time.
 
 `python benchmarks/bench_ttt_linear.py` prints the table; `pytest -o addopts= benchmarks/bench_ttt_linear.py` times each
 cell. Only ratios inside one process mean anything on a shared machine, so the jobs take turns, least time counts.
 """
 
 import sys
-import time
 from collections.abc import Callable
 
 import pytest
 import torch
+from common import milliseconds
 from torch import Tensor
 
 from auharness.ops.attention import attention
@@ -18,7 +18,8 @@ from auharness.ops.ttt_linear import ttt_linear
 HEADS, WIDTH = 6, 64  # ViT-S
 SIZES = [(4, 197, 14), (4, 197, 16), (2, 1024, 16), (1, 4096, 16)]  # batch, token, mini-batch
 PASSES = ("forward", "training")
-OPERATORS = ("reference", "torch", "attention")
+OPERATORS = ("reference", "torch", "numba", "attention")
+RATIOS = ("torch", "numba")  # how many times faster than the reference
 
 
 def arguments(batch: int, token: int, mini_batch: int) -> list[Tensor]:
@@ -46,26 +47,17 @@ def job(operator: str, size: tuple[int, int, int], direction: str) -> Callable[[
     return torch.no_grad()(run) if direction == "forward" else lambda: torch.autograd.grad(run(), tensors, gradient)
 
 
-def milliseconds(jobs: list[Callable[[], object]], *, seconds: float = 3.0) -> list[float]:
-    """Return the least CPU time of each job, the jobs taking turns for about `seconds`, at least three times."""
-    best, start = [float("inf")] * len(jobs), time.process_time()
-    rounds = 0
-    while rounds < 3 or time.process_time() - start < seconds:
-        for i, call in enumerate(jobs):
-            before = time.process_time()
-            call()
-            best[i] = min(best[i], 1e3 * (time.process_time() - before))
-        rounds += 1
-    return best
-
-
 def table() -> str:
-    lines = [f"{'batch token K':16}{'pass':10}" + "".join(f"{x + ' ms':>15}" for x in OPERATORS) + f"{'ratio':>8}"]
+    heads = [*(f"{x} ms" for x in OPERATORS), *(f"x {x}" for x in RATIOS)]
+    lines = [f"{'batch token K':16}{'pass':10}" + "".join(f"{x:>14}" for x in heads)]
     for size in SIZES:
         for direction in PASSES:
-            times = milliseconds([job(operator, size, direction) for operator in OPERATORS])
-            cells = "".join(f"{x:15.2f}" for x in times)
-            lines.append(f"{' '.join(map(str, size)):16}{direction:10}{cells}{times[0] / times[1]:8.2f}")
+            jobs = [job(operator, size, direction) for operator in OPERATORS]
+            for call in jobs:
+                call()  # a first call may compile
+            times = dict(zip(OPERATORS, milliseconds(jobs), strict=True))
+            cells = [*times.values(), *(times["reference"] / times[x] for x in RATIOS)]
+            lines.append(f"{' '.join(map(str, size)):16}{direction:10}" + "".join(f"{x:14.2f}" for x in cells))
     return "\n".join(lines)
 
 
@@ -76,6 +68,8 @@ def test_ttt_linear(
     benchmark: Callable[[Callable[[], object]], object], operator: str, size: tuple[int, int, int], direction: str
 ) -> None:
     torch.set_num_threads(1)
+    if operator == "numba":
+        pytest.importorskip("numba")
     benchmark(job(operator, size, direction))
 
 

@@ -5,11 +5,11 @@ Only ratios inside one process mean anything on a shared machine, so the jobs ta
 """
 
 import sys
-import time
 from collections.abc import Callable
 
 import pytest
 import torch
+from common import milliseconds
 from torch import Tensor
 
 from auharness.ops.ttt_linear import ttt_linear
@@ -42,19 +42,6 @@ def job(operator: str, size: tuple[int, int, int], direction: str) -> Callable[[
 
     gradient = torch.ones_like(tensors[0])
     return torch.no_grad()(run) if direction == "forward" else lambda: torch.autograd.grad(run(), tensors, gradient)
-
-
-def milliseconds(jobs: list[Callable[[], object]], *, seconds: float = 3.0) -> list[float]:
-    """Return the least CPU time of each job, the jobs taking turns for about `seconds`, at least three times."""
-    best, start = [float("inf")] * len(jobs), time.process_time()
-    rounds = 0
-    while rounds < 3 or time.process_time() - start < seconds:
-        for i, call in enumerate(jobs):
-            before = time.process_time()
-            call()
-            best[i] = min(best[i], 1e3 * (time.process_time() - before))
-        rounds += 1
-    return best
 
 
 def table() -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
-__all__ = ["Parser", "common_options", "console", "emit", "say", "text_table"]
+__all__ = ["Parser", "common_options", "console", "emit", "ends_on_sigterm", "say", "text_table"]
 
 
 class Parser(argparse.ArgumentParser):
@@ -36,6 +38,31 @@ def common_options() -> Parser:
     group.add_argument("--quiet", action="store_true", help="print results and errors only")
     group.add_argument("--no-color", action="store_true", help="no colours; also NO_COLOR=1")
     return parent
+
+
+@contextmanager
+def ends_on_sigterm(how_to_go_on: str) -> Iterator[None]:
+    """Let SIGTERM end the body as an interruption does, with exit code 75.
+
+    Raises:
+        PreemptedError: when it arrived.
+    """
+    from auharness.errors import PreemptedError
+
+    def end(*_: object) -> NoReturn:
+        raise _Preemption
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    except _Preemption:
+        raise PreemptedError(f"asked to end by SIGTERM; {how_to_go_on}") from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+class _Preemption(KeyboardInterrupt):
+    """SIGTERM arrived; like an interruption it passes through what keeps one failed unit from the others."""
 
 
 def console(args: argparse.Namespace, *, stderr: bool = False) -> Console:

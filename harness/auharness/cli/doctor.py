@@ -16,11 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["add_parser"]
 
-_OUTSIDE_EXTRAS = {
-    "mediapipe": "pip install --no-deps mediapipe==0.10.21 (its numpy<2 bound would downgrade the others)",
-    "mamba_ssm": "MAMBA_FORCE_BUILD=TRUE MAMBA_KEEP_CUDA_BUILD=TRUE "
-    "pip install --no-deps --no-build-isolation mamba-ssm (its scan needs nvcc; see docs/gpu.md)",
-}
+_MEDIAPIPE = "pip install --no-deps mediapipe==0.10.21 (its numpy<2 bound would downgrade the others)"
+_IMPORTED = ("numba", "triton")  # what is quick to import, hence worth to be tried
 
 
 @dataclass(frozen=True)
@@ -78,16 +75,43 @@ def _extras() -> Iterator[Finding]:
 
     from auharness.registry import EXTRAS
 
-    for extra in dict.fromkeys(EXTRAS.values()):
-        modules = [module for module, owner in EXTRAS.items() if owner == extra and module not in _OUTSIDE_EXTRAS]
-        missing = [module for module in modules if find_spec(module) is None]
-        if not modules:
-            continue
-        cure = f'{", ".join(missing)} missing: pip install "auharness[{extra}]"'
-        yield Finding(f"extra {extra}", "absent" if missing else "ok", cure if missing else ", ".join(modules))
-    for module, cure in _OUTSIDE_EXTRAS.items():
-        present = find_spec(module) is not None
-        yield Finding(module, "ok" if present else "absent", "installed" if present else cure)
+    for extra in dict.fromkeys(owner for module, owner in EXTRAS.items() if module != "mamba_ssm"):
+        yield _extra(extra, [module for module, owner in EXTRAS.items() if owner == extra])
+    present = find_spec("mediapipe") is not None
+    yield Finding("mediapipe", "ok" if present else "absent", "installed" if present else _MEDIAPIPE)
+    yield _mamba_ssm()
+
+
+def _extra(extra: str, modules: list[str]) -> Finding:
+    from functools import partial
+    from importlib import import_module
+    from importlib.util import find_spec
+
+    from auharness.ops.backends import import_problem
+
+    missing = [module for module in modules if find_spec(module) is None]
+    tried = [module for module in modules if module in _IMPORTED and module not in missing]
+    broken = [problem for module in tried if (problem := import_problem(module, partial(import_module, module)))]
+    cure = f'{", ".join(missing)} missing: pip install "auharness[{extra}]"'
+    state = "broken" if broken else "absent" if missing else "ok"
+    return Finding(f"extra {extra}", state, "; ".join([*broken, *([cure] if missing else [])]) or ", ".join(modules))
+
+
+def _mamba_ssm() -> Finding:
+    from importlib.util import find_spec
+
+    from auharness.ops.selective_scan.mamba_ssm import INSTALL, mamba_ssm_missing
+    from auharness.ops.ssd.mamba_ssm import mamba_ssm_missing as ssd_missing
+
+    if find_spec("mamba_ssm") is None:
+        return Finding("mamba_ssm", "absent", f"{INSTALL} (its scan needs nvcc; see docs/gpu.md)")
+    scan, ssd = mamba_ssm_missing(), ssd_missing()
+    if scan is None and ssd is None:
+        return Finding("mamba_ssm", "ok", "installed")
+    if scan is None or ssd is None:
+        works = "SSD" if ssd is None else "selective scan"
+        return Finding("mamba_ssm", "ok", f"{works} only: {scan or ssd}")
+    return Finding("mamba_ssm", "absent", f"installed but of no use here: {scan}")
 
 
 def _operators() -> Iterator[Finding]:

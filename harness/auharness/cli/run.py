@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import signal
 from typing import TYPE_CHECKING, Any
 
-from auharness.cli.common import common_options, console, emit, say
+from auharness.cli.common import common_options, console, emit, ends_on_sigterm, say
 from auharness.cli.request_options import add_request_options, request_from
-from auharness.errors import PreemptedError, UsageError
+from auharness.errors import UsageError
 
 if TYPE_CHECKING:
     from auharness.cli.common import Subparsers
@@ -32,13 +31,8 @@ def add_parser(subparsers: Subparsers) -> None:
 def handle(args: argparse.Namespace) -> int:
     """Run what is asked and print where the result is."""
     request = request_from(args)
-    before = signal.signal(signal.SIGTERM, _preempt)
-    try:
+    with ends_on_sigterm("run the same command again to go on"):
         results = _ablation(args, request) if args.ablation else [_one(args, request)]
-    except _Preemption:
-        raise PreemptedError("asked to end by SIGTERM; run the same command again to go on") from None
-    finally:
-        signal.signal(signal.SIGTERM, before)
     emit(args, [_as_dict(result) for result in results], lambda: "\n".join(_lines(results)))
     return 0
 
@@ -85,14 +79,6 @@ class _Silent:
 
     def __exit__(self, *_: object) -> None:
         return None
-
-
-class _Preemption(KeyboardInterrupt):
-    """SIGTERM arrived; like an interruption it passes through what keeps one failed unit from the others."""
-
-
-def _preempt(*_: object) -> None:
-    raise _Preemption
 
 
 def _as_dict(result: RunResult) -> dict[str, Any]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from auharness.cli.common import common_options, emit, say
+from auharness.cli.common import common_options, emit, ends_on_sigterm, say
 
 if TYPE_CHECKING:
     from auharness.cli.common import Subparsers
@@ -16,9 +17,9 @@ if TYPE_CHECKING:
 __all__ = ["add_parser"]
 
 CPU_LENGTHS = {
-    "op": (197, 1024, 1536, 2048, 3072, 4096, 6144, 8192),
+    "op": (197, 1024, 1536, 2048, 3072, 4096, 6144),
     "layer": (197, 1024, 2048, 4096),
-    "model": (197, 1024),
+    "model": (197, 577),
 }
 CUDA_LENGTHS = {level: (197, 1024, 4096, 16384, 65536) for level in ("op", "layer")} | {"model": (197, 1024, 4096)}
 TOKENS = 65536
@@ -44,50 +45,56 @@ def add_parser(subparsers: Subparsers) -> None:
         "--sweeps", type=_words, metavar="A,B", help="length, tokens (fixed batch x length), mini-batch, frames"
     )
     mixers.add_argument(
-        "--tokens", type=int, default=TOKENS, metavar="N", help=f"of the sweep tokens; default {TOKENS}"
+        "--tokens", type=_number, default=TOKENS, metavar="N", help=f"of the sweep tokens; default {TOKENS}"
     )
     mixers.add_argument(
         "--mini-batches", type=_sizes, default=[1, 14, 16, 64, "L"], metavar="K,K", help="L is the whole sequence"
     )
     mixers.add_argument(
-        "--frames", type=_numbers, metavar="N,N", help="of whole models; default 1,2,4, on CUDA 1,4,16,64"
+        "--frames", type=_numbers, metavar="N,N", help="of whole models; default 1,4, on CUDA 1,4,16,64"
     )
-    mixers.add_argument("--at", type=int, default=1024, metavar="L", help="length of the sweep mini-batch")
+    mixers.add_argument("--at", type=_number, default=1024, metavar="L", help="length of the sweep mini-batch")
     mixers.add_argument(
-        "--passes", type=_words, default=["forward", "training"], metavar="A,B", help="forward,training"
+        "--phases", type=_words, default=["forward", "training"], metavar="A,B", help="forward,training"
     )
     mixers.add_argument("--modes", type=_words, default=["eager"], metavar="A,B", help="eager, compiled, graph (CUDA)")
     mixers.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), help="default bfloat16 on CUDA")
     mixers.add_argument("--model", default="au-ttt", help="plugin of the level model; it must have a setting 'mixer'")
-    mixers.add_argument("--seconds", type=float, default=0.3, metavar="S", help="budget of one timing")
-    mixers.add_argument("--limit", type=float, default=60.0, metavar="S", help="stop a case that takes longer")
+    mixers.add_argument("--seconds", type=_amount, default=0.3, metavar="S", help="budget of one timing")
+    mixers.add_argument("--limit", type=_amount, default=60.0, metavar="S", help="stop a case that takes longer")
     mixers.add_argument(
-        "--minutes", type=float, default=float("inf"), metavar="M", help="start no case later; run again to go on"
+        "--minutes", type=_amount, default=float("inf"), metavar="M", help="start no case later; run again to go on"
     )
-    mixers.add_argument("--jobs", type=int, metavar="N", help="worker processes; on a GPU they measure in turns")
+    mixers.add_argument("--jobs", type=_number, metavar="N", help="worker processes; on a GPU they measure in turns")
     mixers.add_argument("--out", type=Path, metavar="FILE", help="default runs/scaling/mixers-DEVICE.jsonl")
     mixers.set_defaults(handler=handle)
 
 
 def handle(args: argparse.Namespace) -> int:
-    """Measure what is not there yet and write the page; 4 if a case failed for no lack of memory or time."""
+    """Measure what is not there yet and write the page; 4 if a case broke for no lack of memory or time."""
+    from auharness.errors import UsageError
     from auharness.leaderboard import write_scaling
     from auharness.scaling.suite import Options, run_suite
 
     out = args.out or Path("runs/scaling") / f"mixers-{args.device}.jsonl"
     options = Options(
         args.device,
-        passes=_known("--passes", args.passes, ("forward", "training")),
+        phases=_known("--phases", args.phases, ("forward", "training")),
         modes=_known("--modes", args.modes, ("eager", "compiled") + (("graph",) if args.device == "cuda" else ())),
         seconds=args.seconds,
         limit_s=args.limit,
-        jobs=args.jobs or (8 if args.device == "cuda" else 1),
+        jobs=args.jobs or (8 if args.device == "cuda" else min(4, os.cpu_count() or 1)),
         model=args.model,
         deadline_s=60 * args.minutes,
     )
     cases = _cases(args)
-    points = run_suite(cases, out, options, tell=lambda point: say(args, _line(point)))
-    page = write_scaling(out, out.parent)
+    if not cases:
+        raise UsageError("scale: nothing to measure: none of these mixers lies on these sweeps at these levels")
+    with ends_on_sigterm("run the same command again to go on"):
+        points = run_suite(cases, out, options, tell=lambda point: say(args, _line(point)))
+    page, no_pictures = write_scaling(out)
+    if no_pictures:
+        say(args, f"{page} has no pictures: {no_pictures}")
     broken = [point for point in points if point.status in ("failed", "wrong", "killed")]
     text = f"{len(points)} points of {len(cases)} cases in {out}, {len(broken)} broken; page {page}"
     emit(args, {"points": len(points), "broken": len(broken), "file": str(out), "page": str(page)}, text)
@@ -98,6 +105,8 @@ def _cases(args: argparse.Namespace) -> list[Case]:
     from auharness.scaling.case import LEVELS, plan
     from auharness.scaling.subjects import missing, mixer_names
 
+    if "model" in args.levels:
+        _check_model(args.model)
     cuda = args.device == "cuda"
     sweeps = args.sweeps or ["length", *(["tokens"] if cuda else []), "mini-batch", "frames"]
     defaults = CUDA_LENGTHS if cuda else CPU_LENGTHS
@@ -113,11 +122,19 @@ def _cases(args: argparse.Namespace) -> list[Case]:
             lengths=args.lengths or defaults[level],
             tokens=args.tokens,
             mini_batches=args.mini_batches,
-            frames=args.frames or ([1, 4, 16, 64] if cuda else [1, 2, 4]),
+            frames=args.frames or ([1, 4, 16, 64] if cuda else [1, 4]),
             at=args.at,
             dtype=args.dtype or ("bfloat16" if cuda else "float32"),
         )
     return cases
+
+
+def _check_model(name: str) -> None:
+    from auharness import registry
+    from auharness.errors import UsageError
+
+    if "mixer" not in registry.load("model", name).model_fields:
+        raise UsageError(f"--model {name}: the plugin has no setting 'mixer' to vary; take one that has, as au-ttt")
 
 
 def _has(level: Any, name: str, args: argparse.Namespace) -> bool:
@@ -134,7 +151,7 @@ def _has(level: Any, name: str, args: argparse.Namespace) -> bool:
 def _line(point: Point) -> str:
     time = "" if point.best_ms is None else f"{point.best_ms:10.3f} ms"
     size = f"L={point.length} B={point.batch} K={point.mini_batch} frames={point.frames}"
-    return f"{point.level:6}{point.mixer:11}{size:34}{point.direction:9}{point.mode:9}{point.status}{time} {point.note}"
+    return f"{point.level:6}{point.mixer:11}{size:34}{point.phase:9}{point.mode:9}{point.status}{time} {point.note}"
 
 
 def _known(option: str, given: list[str], known: tuple[str, ...]) -> Any:
@@ -147,15 +164,31 @@ def _known(option: str, given: list[str], known: tuple[str, ...]) -> Any:
 
 
 def _words(text: str) -> list[str]:
-    return [word.strip() for word in text.split(",") if word.strip()]
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    if not words:
+        raise argparse.ArgumentTypeError("expected names separated by commas, got none")
+    return words
+
+
+def _number(text: str) -> int:
+    if not text.strip().isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1 up, got '{text}'")
+    return int(text)
+
+
+def _amount(text: str) -> float:
+    try:
+        amount = float(text)
+    except ValueError:
+        amount = -1.0
+    if not amount >= 0:
+        raise argparse.ArgumentTypeError(f"expected a number from 0 up, got '{text}'")
+    return amount
 
 
 def _numbers(text: str) -> list[int]:
-    numbers = [int(word) for word in _words(text)]
-    if not numbers or min(numbers) < 1:
-        raise ValueError(text)
-    return numbers
+    return [_number(word) for word in _words(text)]
 
 
 def _sizes(text: str) -> list[int | str]:
-    return [word if word == "L" else _numbers(word)[0] for word in _words(text)]
+    return [word if word == "L" else _number(word) for word in _words(text)]

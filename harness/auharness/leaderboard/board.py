@@ -89,19 +89,27 @@ def add_run(run: RunFolder, boards: Path) -> tuple[Path, list[Path]]:
     return target, replaced
 
 
-def write_scaling(path: Path, folder: Path) -> Path:
-    """Write the page, csv and pictures of one file of scaling points to a folder and return the page.
+def write_scaling(path: Path) -> tuple[Path, str]:
+    """Write the page, csv and pictures of a file of scaling points beside it.
+
+    Returns:
+        The page, and why it has no pictures, if so.
 
     Raises:
         IntegrityError: if a line is not a point.
-        DataError: if a picture must be drawn and matplotlib is not installed.
+        DataError: if there is no point.
     """
     points = read_points([path])
-    files = scaling_files(points)
+    if not points:
+        raise DataError(f"{path}: no point of the scaling suite in it; run 'auharness scale mixers' first")
+    files = scaling_files(points, name=path.stem)
     for name, text in files.items():
-        write_bytes(folder / name, text.encode())
-    _draw(folder, scaling_pictures(points))
-    return folder / next(iter(files))
+        write_bytes(path.with_name(name), text.encode())
+    try:
+        _draw(path.parent, scaling_pictures(points))
+    except DataError as error:
+        return path.with_suffix(".md"), str(error)
+    return path.with_suffix(".md"), ""
 
 
 def add_scaling(path: Path, boards: Path) -> Path:

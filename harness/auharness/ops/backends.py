@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache, partial, reduce
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Generic, TypeVar, cast
@@ -14,7 +14,17 @@ from torch import Tensor
 
 from auharness.errors import UsageError, near
 
-__all__ = ["Backend", "choose", "full_precision", "intercepted", "needs", "recorded", "resolve"]
+__all__ = [
+    "Backend",
+    "choose",
+    "full_precision",
+    "full_type",
+    "import_problem",
+    "intercepted",
+    "needs",
+    "recorded",
+    "resolve",
+]
 
 Run = TypeVar("Run", bound=Callable[..., object])
 
@@ -93,14 +103,19 @@ def choose(
     return table[name]
 
 
-def needs(package: str = "", *, extra: str = "", install: str = "", device: str | None = None) -> Callable[[], str | None]:
-    """Return a check for `Backend.missing`: the package can be found, and torch sees a device of that kind.
+def needs(
+    package: str = "", *, extra: str = "", install: str = "", device: str | None = None, load: bool = True
+) -> Callable[[], str | None]:
+    """Return a check for `Backend.missing`: the package imports, and torch sees a device of that kind.
+
+    The cheap questions come first: a package that serves a device which is not there is never imported.
 
     Args:
         package: importable name; empty for none.
         extra: of `auharness`, that installs it.
         install: the command that installs it where no extra does.
         device: `cuda`, or None for any.
+        load: False if it is enough that the package is found, because the caller imports it in a way of its own.
     """
 
     @cache
@@ -110,9 +125,23 @@ def needs(package: str = "", *, extra: str = "", install: str = "", device: str 
             return f"{package} is not installed: {cure}"
         if device == "cuda" and not torch.cuda.is_available():
             return "no CUDA device"
-        return None
+        return import_problem(package, partial(import_module, package)) if package and load else None
 
     return missing
+
+
+def import_problem(what: str, load: Callable[[], object]) -> str | None:
+    """Return in one line why `what`, which `load` imports, does not import, or None."""
+    try:
+        load()
+    except Exception as error:  # a package that is too old or too new for another fails in any way
+        return f"{what} does not import: {' '.join(str(error).split()) or type(error).__name__}"
+    return None
+
+
+def full_type(*tensors: Tensor | None) -> torch.dtype:
+    """Return the type in which an operator computes: float64 if any of its tensors has that, else float32."""
+    return reduce(torch.promote_types, (x.dtype for x in tensors if x is not None), torch.float32)
 
 
 def full_precision(device: torch.device) -> AbstractContextManager[object]:

@@ -7,7 +7,10 @@ arithmetic, a function written for one also serves the other.
 
 import operator
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 from typing import Any, Final, TypeVar, cast
+from zlib import crc32
 
 from llvmlite import ir
 from numba import njit, types
@@ -27,14 +30,21 @@ _OPTIONS: Final = {"nogil": True, "error_model": "numpy", "fastmath": {"contract
 def compiled(function: _Function) -> _Function:
     """Compile at the first call, to run without the interpreter lock; keep the code on disk if there is a place for it.
 
-    Multiplication and addition may fuse, nothing else may change. The code on disk is renewed when the file of
-    `function` changes, not when a file it calls does: after an edit of `numba_vectors.py` or `numba_math.py` delete the
-    `*.nbi` files of `__pycache__`.
+    Multiplication and addition may fuse, nothing else may change. The code on disk is renewed when any `numba_*.py`
+    beside this file or beside that of `function` changes.
     """
+    # numba itself looks at the file of `function` only, and names the code on disk after this
+    function.__qualname__ += f"-{_edition(Path(function.__code__.co_filename).parent)}"
     try:
         return cast(_Function, njit(cache=True, **_OPTIONS)(function))
     except RuntimeError:  # no folder can be written
         return cast(_Function, njit(**_OPTIONS)(function))
+
+
+@cache
+def _edition(folder: Path) -> str:
+    files = {*Path(__file__).parent.glob("numba_*.py"), *folder.glob("numba_*.py")}
+    return f"{crc32(b''.join(file.read_bytes() for file in sorted(files))):08x}"
 
 
 def _instruction(emitter: Callable[..., Any]) -> Callable[..., Any]:

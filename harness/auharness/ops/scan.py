@@ -1,14 +1,45 @@
 """Scan orders: which token a sequential operator reads at each step."""
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Final, Literal
 
 import torch
 from torch import Tensor
 
-__all__ = ["Direction", "in_scan_order", "reverse_tokens", "scan_positions"]
+from auharness.errors import UsageError, near
 
-Direction = Literal["forward", "reverse", "both"]
+__all__ = ["Direction", "OneWay", "check_suffix", "in_scan_order", "reverse_flags", "reverse_tokens", "scan_positions"]
+
+OneWay = Literal["forward", "reverse"]
+Direction = Literal[OneWay, "both"]
+
+_REVERSE: Final[Mapping[str, tuple[bool, ...]]] = {"forward": (False,), "reverse": (True,), "both": (False, True)}
+
+
+def reverse_flags(operator: str, direction: str) -> tuple[bool, ...]:
+    """Return for each scan of a direction whether it reads the tokens backwards.
+
+    Raises:
+        UsageError: unknown direction.
+
+    >>> reverse_flags("ttt_linear", "both")
+    (False, True)
+    """
+    if direction not in _REVERSE:
+        raise UsageError(
+            f"{operator} has no direction '{direction}'{near(direction, _REVERSE)} (directions: {', '.join(_REVERSE)})"
+        )
+    return _REVERSE[direction]
+
+
+def check_suffix(operator: str, suffix: int, length: int) -> None:
+    """Check that a sequence has as many tokens at its end as are to be read last.
+
+    Raises:
+        UsageError: it has not.
+    """
+    if not 0 <= suffix <= length:
+        raise UsageError(f"{operator}: suffix is {suffix}, expected 0 to {length}, the number of tokens")
 
 
 def reverse_tokens(x: Tensor, *, suffix: int = 0, dim: int = -2) -> Tensor:

@@ -4,15 +4,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-__all__ = ["LEVELS", "PASSES", "Case", "Level", "Mode", "Pass", "Sweep", "grid_side", "plan"]
+__all__ = ["LEVELS", "PHASES", "Case", "Level", "Mode", "Phase", "Sweep", "grid_side", "plan"]
 
 Level = Literal["op", "layer", "model"]
-Pass = Literal["forward", "training"]
+Phase = Literal["forward", "training"]
 Mode = Literal["eager", "compiled", "graph"]
 Sweep = Literal["length", "tokens", "mini-batch", "frames"]
 
 LEVELS: Final[tuple[Level, ...]] = ("op", "layer", "model")
-PASSES: Final[tuple[Pass, ...]] = ("forward", "training")
+PHASES: Final[tuple[Phase, ...]] = ("forward", "training")
 
 PATCH = 16
 """Pixels per token of the models, which turns a length into an image size."""
@@ -22,7 +22,7 @@ ROW = 14
 
 @dataclass(frozen=True, order=True)
 class Case:
-    """One mixer at one level and size; its passes and modes are measured in one process.
+    """One mixer at one level and size; its phases and modes are measured in one process.
 
     Attributes:
         level: `op` (on queries, keys, values), `layer` (with projections) or `model` (the whole network).

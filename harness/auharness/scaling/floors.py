@@ -6,8 +6,8 @@ three times is the floor. What a kernel adds (states stored, tensors read again)
 
 from dataclasses import dataclass
 
-from auharness.scaling.case import Pass
-from auharness.scaling.machine import Peaks
+from auharness.scaling.case import Phase
+from auharness.scaling.records import Peaks
 
 __all__ = ["Work", "attention_work", "scan_work", "ssd_work", "ttt_linear_work", "ttt_mlp_work"]
 
@@ -38,7 +38,7 @@ class Work:
         return 1e3 * times[bound], bound
 
 
-def ttt_linear_work(which: Pass, *, heads: int, d: int, mini_batch: int, size: int) -> Work:
+def ttt_linear_work(which: Phase, *, heads: int, d: int, mini_batch: int, size: int) -> Work:
     """Return the work per token of TTT-Linear; `size` bytes per element of q, k, v and out, the state in float32.
 
     Forward: the products with the state (3 of 2 d^2), those within the mini-batch (2 of 2 K d), 30 d for the norms.
@@ -54,7 +54,7 @@ def ttt_linear_work(which: Pass, *, heads: int, d: int, mini_batch: int, size: i
     return Work(heads * flops, heads * moved)
 
 
-def ttt_mlp_work(which: Pass, *, heads: int, d: int, mini_batch: int, size: int) -> Work:
+def ttt_mlp_work(which: Phase, *, heads: int, d: int, mini_batch: int, size: int) -> Work:
     """Return the work per token of TTT-MLP with a hidden layer of 4 d: 7 products of 8 d^2, 20 K d within."""
     flops = 56 * d * d + 20 * mini_batch * d + 270 * d
     moved = float(4 * d * size + _FP32)
@@ -64,7 +64,7 @@ def ttt_mlp_work(which: Pass, *, heads: int, d: int, mini_batch: int, size: int)
     return Work(heads * flops, heads * moved, heads * 4 * d * (1 if which == "forward" else 2))
 
 
-def scan_work(which: Pass, *, channels: int, state: int, size: int) -> Work:
+def scan_work(which: Phase, *, channels: int, state: int, size: int) -> Work:
     """Return the work per token of a selective scan: u, delta, z, y of `channels`, B and C of `state` numbers."""
     flops, moved, exps = 6 * channels * state, (4 * channels + 2 * state) * size, channels * state
     if which == "training":
@@ -72,7 +72,7 @@ def scan_work(which: Pass, *, channels: int, state: int, size: int) -> Work:
     return Work(flops, moved, exps)
 
 
-def ssd_work(which: Pass, *, heads: int, width: int, state: int, size: int) -> Work:
+def ssd_work(which: Phase, *, heads: int, width: int, state: int, size: int) -> Work:
     """Return the work per token of Mamba-2's recurrence: state 3 P N and output 2 P N per head."""
     flops, moved = 5 * heads * width * state, (2 * heads * width + 2 * state) * size + heads * _FP32
     if which == "training":
@@ -80,7 +80,7 @@ def ssd_work(which: Pass, *, heads: int, width: int, state: int, size: int) -> W
     return Work(flops, moved, heads)
 
 
-def attention_work(which: Pass, *, length: int, channels: int, size: int) -> Work:
+def attention_work(which: Phase, *, length: int, channels: int, size: int) -> Work:
     """Return the work per token of attention over `length` tokens (all see all): 4 L D, with its backward 14 L D."""
     if which == "forward":
         return Work(4 * length * channels, 4 * channels * size, length)

@@ -2,46 +2,23 @@
 
 import platform
 import re
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
-from pydantic import BaseModel, ConfigDict
 
 from auharness.efficiency.timing import measure_time
+from auharness.ops.backends import needs
+from auharness.scaling.records import Machine, Peaks
 
-__all__ = ["Machine", "Peaks", "describe", "measure_peaks"]
+__all__ = ["describe", "measure_peaks"]
 
 PACKAGES = ("auharness", "torch", "triton", "numba", "fla-core", "mamba-ssm", "flash-attn")
 _EXP_PER_CLOCK = 16
 """Exponentials per clock and multiprocessor, CUDA C Programming Guide, table of arithmetic throughput."""
-
-
-class Peaks(BaseModel):
-    """What the machine reaches on the simplest work, measured in the process that measures the mixers."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    flops: float
-    """Floating-point operations per second of a large matrix product in this type."""
-    bytes: float
-    """Bytes per second of a large copy, read and written."""
-    exps: float
-    """Exponentials per second."""
-
-
-class Machine(BaseModel):
-    """Where a point was measured."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    kind: str
-    """`cpu` or `cuda`."""
-    device: str
-    driver: str = ""
-    """CUDA driver, where there is one."""
-    threads: int
-    versions: dict[str, str]
+_MULTIPLY_ADDS_PER_EXP = 8
+"""On a CPU, which has no instruction for it: a polynomial of degree 6 for float32, two to reduce the argument."""
 
 
 def describe(device: torch.device) -> Machine:
@@ -64,26 +41,22 @@ def describe(device: torch.device) -> Machine:
 
 
 def measure_peaks(device: torch.device, dtype: torch.dtype, *, seconds: float = 0.1) -> Peaks:
-    """Measure the three rates; on CUDA the rate of exponentials follows from clock and multiprocessors."""
+    """Measure the rates; that of exponentials follows from the clock on CUDA and from multiply-adds on a CPU."""
     cuda = device.type == "cuda"
-    side, length = (8192, 1 << 28) if cuda else (768, 1 << 24)
-    a, b = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
-    product = measure_time(lambda: a @ b, device=device, seconds=seconds).best_ms
-    source = torch.zeros(length, device=device)
+    source = torch.zeros(1 << (28 if cuda else 24), device=device)
     target = torch.empty_like(source)
     copy = measure_time(lambda: target.copy_(source), device=device, seconds=seconds).best_ms
-    return Peaks(
-        flops=2e3 * side**3 / product,
-        bytes=2e3 * source.nbytes / copy,
-        exps=_exps_on_cuda(device) if cuda else _exps_on_cpu(seconds),
-    )
+    flops = _products(8192 if cuda else 768, device, dtype, seconds)
+    if not cuda and needs("numba", extra="cpu")() is None:
+        # torch's products can be far from what the processor does
+        flops = max(flops, 2 * import_module("auharness.efficiency.cpu_peak").multiply_adds_per_second())
+    exps = _exps_on_cuda(device) if cuda else flops / 2 / _MULTIPLY_ADDS_PER_EXP
+    return Peaks(flops=flops, bytes=2e3 * source.nbytes / copy, exps=exps)
 
 
-def _exps_on_cpu(seconds: float) -> float:
-    x = torch.zeros(1 << 12)
-    out = torch.empty_like(x)
-    time = measure_time(lambda: torch.exp(x, out=out), device=x.device, seconds=seconds).best_ms
-    return 1e3 * x.numel() / time
+def _products(side: int, device: torch.device, dtype: torch.dtype, seconds: float) -> float:
+    a, b = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
+    return 2e3 * side**3 / measure_time(lambda: a @ b, device=device, seconds=seconds).best_ms
 
 
 def _exps_on_cuda(device: torch.device) -> float:

@@ -11,9 +11,9 @@ import torch
 from auharness.efficiency.memory import peak_bytes, saved_bytes
 from auharness.efficiency.timing import measure_time
 from auharness.ops.backends import recorded
-from auharness.scaling.case import Case, Mode, Pass
-from auharness.scaling.machine import Machine, Peaks
+from auharness.scaling.case import Case, Mode, Phase
 from auharness.scaling.point import Point, make_point
+from auharness.scaling.records import Machine, Peaks
 from auharness.scaling.subjects import Subject, build
 
 __all__ = ["Bench", "measure", "relative_error"]
@@ -34,8 +34,6 @@ class Bench:
     machine: Machine
     peaks: Callable[[], Peaks]
     """Called while nothing else measures."""
-    passes: Sequence[Pass]
-    modes: Sequence[Mode]
     seconds: float
     """Budget of one timing."""
     model: str = "au-ttt"
@@ -43,29 +41,41 @@ class Bench:
     """Held while times are taken: processes that share a GPU take turns."""
 
 
-def measure(case: Case, bench: Bench) -> Iterator[Point]:
-    """Yield the points of a case. Running out of memory is a point; other errors pass through.
+def measure(case: Case, bench: Bench, ways: Sequence[tuple[Phase, Mode]]) -> Iterator[Point]:
+    """Yield a point for each phase and mode of a case. Running out of memory is a point; other errors pass through.
 
     Operators are compared with their reference first: a wrong one gets no time.
     """
-    common: dict[str, Any] = {"machine": bench.machine}
-    wanted = [(which, mode) for which in bench.passes for mode in bench.modes]
-    error = None
-    if case.level == "op":
-        error = relative_error(case, bench)
-        if not error <= TOLERANCE[case.dtype]:
-            note = f"relative distance {error:.1e} from the reference, expected at most {TOLERANCE[case.dtype]:.0e}"
-            for which, mode in wanted:
-                yield make_point(case, direction=which, mode=mode, status="wrong", note=note, error=error, **common)
-            return
+    common: dict[str, Any] = {"machine": bench.machine, "model": bench.model if case.level == "model" else ""}
+    try:
+        error = relative_error(case, bench) if case.level == "op" else None
+    except RuntimeError as problem:
+        error = None
+        common |= _out_of_memory(problem)
+    if error is not None and not error <= TOLERANCE[case.dtype]:
+        note = f"relative distance {error:.1e} from the reference, expected at most {TOLERANCE[case.dtype]:.0e}"
+        common |= {"status": "wrong", "note": note}
+    if "status" in common:
+        for phase, mode in ways:
+            yield make_point(case, phase=phase, mode=mode, error=error, **common)
+        return
     with bench.alone():
-        for which, mode in wanted:
+        peaks = bench.peaks()
+        for phase, mode in ways:
             try:
-                found = _measured(case, bench, which, mode)
-            except torch.cuda.OutOfMemoryError as problem:
-                found = {"status": "out of memory", "note": str(problem).partition(".")[0]}
-            yield make_point(case, direction=which, mode=mode, error=error, peaks=bench.peaks(), **found, **common)
+                found = _measured(case, bench, phase, mode)
+            except RuntimeError as problem:
+                found = _out_of_memory(problem)
+            yield make_point(case, phase=phase, mode=mode, error=error, peaks=peaks, **found, **common)
             _clean(bench.device)
+
+
+def _out_of_memory(problem: RuntimeError) -> dict[str, str]:
+    """Return what a point says when memory ran out, on a GPU or in the CPU's allocator; raise what is another error."""
+    text = str(problem)
+    if not isinstance(problem, torch.OutOfMemoryError) and "DefaultCPUAllocator" not in text:
+        raise problem
+    return {"status": "out of memory", "note": "" if "DefaultCPUAllocator" in text else text.partition(".")[0]}
 
 
 def relative_error(case: Case, bench: Bench) -> float:
@@ -80,13 +90,13 @@ def relative_error(case: Case, bench: Bench) -> float:
     return float((value - truth).norm() / truth.norm())
 
 
-def _measured(case: Case, bench: Bench, which: Pass, mode: Mode) -> dict[str, Any]:
+def _measured(case: Case, bench: Bench, which: Phase, mode: Mode) -> dict[str, Any]:
     subject = build(case, bench.device, model=bench.model)
     call = _call(subject, which, mode)
     floor, bound = subject.work(which).floor(bench.peaks())
     with recorded() as backend:
         call()  # warms up, too
-    timing = measure_time(call, device=bench.device, seconds=bench.seconds, warm_up=0)
+    timing = measure_time(call, device=bench.device, seconds=bench.seconds, least=2, warm_up=0)
     found: dict[str, Any] = {"status": "ok", "backend": dict(backend), "floor_ms": floor, "bound": bound}
     found |= {name: getattr(timing, name) for name in ("best_ms", "p50_ms", "p95_ms", "samples", "clock")}
     if mode == "eager" and (bench.device.type == "cuda" or timing.best_ms < 1e3 * _MEMORY_CALLS_LIMIT):
@@ -96,7 +106,7 @@ def _measured(case: Case, bench: Bench, which: Pass, mode: Mode) -> dict[str, An
     return found
 
 
-def _call(subject: Subject, which: Pass, mode: Mode) -> Callable[[], object]:
+def _call(subject: Subject, which: Phase, mode: Mode) -> Callable[[], object]:
     if mode == "compiled":
         compiled = torch.compile(subject.forward, dynamic=False)
         subject = replace(subject, forward=compiled)

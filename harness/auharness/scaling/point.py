@@ -7,11 +7,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from auharness.errors import IntegrityError
-from auharness.scaling.case import Case, Level, Mode, Pass, Sweep
-from auharness.scaling.machine import Machine, Peaks
+from auharness.scaling.case import Case, Level, Mode, Phase, Sweep
+from auharness.scaling.records import Machine, Peaks
 
 __all__ = ["Point", "Status", "append_points", "make_point", "read_points"]
 
@@ -28,18 +28,22 @@ class Point(BaseModel):
 
     schema_version: Literal[1] = 1
     level: Level
-    mixer: str
+    mixer: str = Field(pattern=r"^[a-z0-9-]+$")
     sweep: Sweep
     length: int
     batch: int
     mini_batch: int
     frames: int
     dtype: str
-    direction: Pass
+    phase: Phase
     """`forward`, or `training` (forward and backward)."""
     mode: Mode
     status: Status
     note: str = ""
+    model: str = ""
+    """Plugin that was measured, models only."""
+    limit_s: float | None = None
+    """The limit that was too short, where the status says so."""
     backend: dict[str, str] = {}
     """Operator -> backend that computed it."""
     best_ms: float | None = None
@@ -67,8 +71,19 @@ class Point(BaseModel):
 
     @property
     def key(self) -> tuple[Any, ...]:
-        """What a suite measures once."""
-        return (self.case, self.direction, self.mode, self.machine.kind, self.machine.device)
+        """What a suite measures once on a machine; a point of the same key replaces the earlier one."""
+        return (self.case, self.model, self.phase, self.mode, self.machine.kind, self.machine.device)
+
+    def settles(self, machine: Machine, *, limit_s: float) -> bool:
+        """Whether measuring again on this machine, under this limit, would tell nothing new.
+
+        What broke is tried again, and everything after a change of versions.
+        """
+        if self.machine != machine:
+            return False
+        if self.status == "time limit":
+            return (self.limit_s or 0.0) >= limit_s
+        return self.status in ("ok", "out of memory")
 
 
 def make_point(case: Case, **fields: Any) -> Point:

@@ -28,7 +28,7 @@ from auharness.ops.selective_scan import selective_scan
 from auharness.ops.ssd import ssd
 from auharness.ops.ttt_linear import ttt_linear
 from auharness.ops.ttt_mlp import ttt_mlp
-from auharness.scaling.case import PATCH, Case, Level, Pass, grid_side
+from auharness.scaling.case import PATCH, Case, Level, Phase, grid_side
 from auharness.scaling.floors import Work, attention_work, scan_work, ssd_work, ttt_linear_work, ttt_mlp_work
 from auharness.testing.fake import fake_batch, fake_task
 
@@ -46,7 +46,7 @@ class Subject:
     forward: Callable[[], Tensor]
     inputs: tuple[Tensor, ...]
     """What a training pass differentiates by: arguments and parameters."""
-    work: Callable[[Pass], Work]
+    work: Callable[[Phase], Work]
     """What one call has to do at least."""
     reference: Callable[[], Tensor] | None = None
     """The same by plain torch, for operators."""
@@ -65,7 +65,7 @@ class _Operator:
     arguments: Callable[[Case, "_Random"], Sequence[Tensor]]
     call: Callable[..., Tensor]
     """`call(tensors, case, backend)`."""
-    work: Callable[[Pass, Case, int], Work]
+    work: Callable[[Phase, Case, int], Work]
     """Per token; the last argument is bytes per element."""
     backend: str | None = None
     missing: Callable[[], str | None] = field(default=lambda: None)
@@ -154,23 +154,23 @@ def _attention(tensors: Sequence[Tensor], case: Case, backend: str | None) -> Te
     return attention(*tensors, backend=backend)
 
 
-def _ttt_cost(which: Pass, case: Case, size: int) -> Work:
+def _ttt_cost(which: Phase, case: Case, size: int) -> Work:
     return ttt_linear_work(which, heads=HEADS, d=WIDTH, mini_batch=case.mini_batch, size=size)
 
 
-def _mlp_cost(which: Pass, case: Case, size: int) -> Work:
+def _mlp_cost(which: Phase, case: Case, size: int) -> Work:
     return ttt_mlp_work(which, heads=HEADS, d=WIDTH, mini_batch=case.mini_batch, size=size)
 
 
-def _scan_cost(which: Pass, case: Case, size: int) -> Work:
+def _scan_cost(which: Phase, case: Case, size: int) -> Work:
     return scan_work(which, channels=CHANNELS, state=STATE, size=size)
 
 
-def _ssd_cost(which: Pass, case: Case, size: int) -> Work:
+def _ssd_cost(which: Phase, case: Case, size: int) -> Work:
     return ssd_work(which, heads=SSD_HEADS, width=WIDTH, state=SSD_STATE, size=size)
 
 
-def _attention_cost(which: Pass, case: Case, size: int) -> Work:
+def _attention_cost(which: Phase, case: Case, size: int) -> Work:
     return attention_work(which, length=case.length, channels=DIM, size=size)
 
 
@@ -243,7 +243,7 @@ def _build_operator(case: Case, device: torch.device) -> Subject:
     tensors = operator.arguments(case, _Random(case, device))
     size = getattr(torch, case.dtype).itemsize
 
-    def work(which: Pass) -> Work:
+    def work(which: Phase) -> Work:
         return operator.work(which, case, size) * (operator.directions * case.batch * case.length)
 
     return Subject(
@@ -287,7 +287,7 @@ def _of_module(case: Case, module: nn.Module, inputs: tuple[Tensor, ...], device
         out = module(*inputs)
         return out if isinstance(out, Tensor) else out.logits
 
-    def work(which: Pass) -> Work:
+    def work(which: Phase) -> Work:
         macs = count(copy.deepcopy(module).to("meta"), [x.to("meta") for x in inputs]).macs
         return Work(2.0 * macs * (1 if which == "forward" else 3))
 

@@ -1,6 +1,7 @@
 """The suite: worker processes measure the cases, every point is on disk before the next, what is there is kept."""
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -16,14 +17,19 @@ from typing import Any
 import torch
 
 from auharness.errors import DataError
-from auharness.scaling.case import Case, Mode, Pass
-from auharness.scaling.machine import Machine, describe
+from auharness.scaling.case import Case, Mode, Phase
+from auharness.scaling.machine import describe
 from auharness.scaling.point import Point, Status, append_points, make_point, read_points
+from auharness.scaling.records import Machine
 
 __all__ = ["Options", "run_suite"]
 
+COMPILE_S = 120.0
+"""Seconds that torch.compile gets besides the limit of a case."""
 START_S = 120.0
 """Seconds that a worker gets to start, compile and wait for its turn, besides the limit of a case."""
+_POOL = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40)}
+"""glibc keeps freed memory, as torch's pool on a GPU does: fetching large tensors anew is not a mixer's cost."""
 _OUT_OF_MEMORY = 137
 """Exit status of a process that the kernel killed, as shells print it."""
 
@@ -33,7 +39,7 @@ class Options:
     """How a suite measures."""
 
     device: str
-    passes: Sequence[Pass] = ("forward", "training")
+    phases: Sequence[Phase] = ("forward", "training")
     modes: Sequence[Mode] = ("eager",)
     seconds: float = 0.3
     """Budget of one timing."""
@@ -56,7 +62,7 @@ def run_suite(
     Args:
         cases: from `plan`.
         path: file of points, extended point by point.
-        options: device, passes, modes and budgets.
+        options: device, phases, modes and budgets.
         tell: called with every new point, from one thread at a time.
 
     Raises:
@@ -66,23 +72,43 @@ def run_suite(
     if device.type == "cuda" and not torch.cuda.is_available():
         raise DataError("scale: --device cuda, but torch sees no CUDA device; run 'auharness doctor', or use cpu")
     machine = describe(device)
-    done = {point.key for point in read_points([path])}
-    wanted = [(which, mode) for which in options.passes for mode in options.modes]
-    open_cases = [
-        case for case in cases if any((case, *way, machine.kind, machine.device) not in done for way in wanted)
-    ]
+    settled = {point.key for point in read_points([path]) if point.settles(machine, limit_s=options.limit_s)}
+    every = [(phase, mode) for phase in options.phases for mode in options.modes]
+    ways = {case: [way for way in every if _key(case, way, options, machine) not in settled] for case in cases}
+    try:
+        append_points(path, [])
+    except OSError as error:
+        raise DataError(f"scale: {path} cannot be written ({error.strerror}); give another file with --out") from None
     with tempfile.TemporaryDirectory() as folder:
         file = _File(path, tell)
         until = time.monotonic() + options.deadline_s
+        open_cases = [case for case in cases if ways[case]]
         jobs = [
-            _Worker(group, options, machine, file=file, folder=Path(folder), until=until)
+            _Worker({case: ways[case] for case in group}, options, machine, file=file, folder=Path(folder), until=until)
             for group in _groups(open_cases, device.type == "cuda")
         ]
-        with ThreadPoolExecutor(max(1, options.jobs)) as pool:
-            for future in [pool.submit(job.run) for job in jobs]:
+        _run_all(jobs, max(1, options.jobs))
+    asked = {_key(case, way, options, machine) for case in cases for way in every}
+    return [point for point in read_points([path]) if point.key in asked]
+
+
+def _key(case: Case, way: tuple[Phase, Mode], options: Options, machine: Machine) -> tuple[Any, ...]:
+    return (case, options.model if case.level == "model" else "", *way, machine.kind, machine.device)
+
+
+def _run_all(jobs: "list[_Worker]", at_once: int) -> None:
+    """Run the workers; an interruption stops them at once, and of what they were at nothing is written."""
+    with ThreadPoolExecutor(at_once) as pool:
+        futures = [pool.submit(job.run) for job in jobs]
+        try:
+            for future in futures:
                 future.result()
-    asked = set(cases)
-    return [point for point in read_points([path]) if point.case in asked and point.machine.device == machine.device]
+        except BaseException:
+            for future in futures:
+                future.cancel()
+            for job in jobs:
+                job.stop()
+            raise
 
 
 def _groups(cases: Sequence[Case], each: bool) -> list[list[Case]]:
@@ -107,17 +133,27 @@ class _Worker:
     """A worker process, started again for the cases that are left after one has killed it."""
 
     def __init__(
-        self, cases: list[Case], options: Options, machine: Machine, *, file: _File, folder: Path, until: float
+        self,
+        ways: dict[Case, list[tuple[Phase, Mode]]],
+        options: Options,
+        machine: Machine,
+        *,
+        file: _File,
+        folder: Path,
+        until: float,
     ) -> None:
-        self.cases, self.options, self.machine, self.file = cases, options, machine, file
+        self.ways, self.options, self.machine, self.file = ways, options, machine, file
+        self.cases = list(ways)
         self.lock = str(folder / "turn") if machine.kind == "cuda" else ""
         self.folder = folder
         self.until = until
-        self.seen: set[tuple[Case, Pass, Mode]] = set()
+        self.seen: set[tuple[Case, Phase, Mode]] = set()
+        self.stopped = False
+        self.process: subprocess.Popen[str] | None = None
 
     def run(self) -> None:
         """Measure all cases, unless it is too late to begin."""
-        while self.cases and time.monotonic() < self.until:
+        while self.cases and not self.stopped and time.monotonic() < self.until:
             case, status, note = self._serve()
             if case is None:
                 return
@@ -129,17 +165,23 @@ class _Worker:
                 left = [other for other in left if other.sweep != case.sweep]
             self.cases = left
 
+    def stop(self) -> None:
+        """End the process and write nothing more."""
+        self.stopped = True
+        if self.process is not None:
+            self.process.kill()
+
     def _report(self, case: Case, status: Status, note: str) -> None:
         """Say of all that was not measured of a case why it was not."""
-        for which in self.options.passes:
-            for mode in self.options.modes:
-                if (case, which, mode) not in self.seen:
-                    self._add(
-                        make_point(case, direction=which, mode=mode, status=status, note=note, machine=self.machine)
-                    )
+        limit = self.options.limit_s if status == "time limit" else None
+        model = self.options.model if case.level == "model" else ""
+        fields: dict[str, Any] = {"status": status, "note": note, "limit_s": limit, "model": model}
+        for phase, mode in self.ways[case]:
+            if (case, phase, mode) not in self.seen:
+                self._add(make_point(case, phase=phase, mode=mode, machine=self.machine, **fields))
 
     def _add(self, point: Point) -> None:
-        self.seen.add((point.case, point.direction, point.mode))
+        self.seen.add((point.case, point.phase, point.mode))
         self.file.add(point)
 
     def _serve(self) -> tuple[Case | None, Status, str]:
@@ -151,9 +193,12 @@ class _Worker:
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 text=True,
+                env={**_POOL, **os.environ},
+                start_new_session=True,  # an interrupt from the terminal is for this process to pass on
             )
-            clock = _Limit(process)
+            self.process, clock = process, _Limit(process)
             case: Case | None = None
+            limit = self.options.limit_s + COMPILE_S * ("compiled" in self.options.modes)
             try:
                 for line in self._lines(process):
                     if "begin" in line:
@@ -162,9 +207,10 @@ class _Worker:
                         case = self.cases[line["begin"]]
                         clock.set(START_S + self.options.limit_s)
                     elif "timed" in line:
-                        clock.set(self.options.limit_s)
+                        clock.set(limit)
                     elif "point" in line:
                         self._add(Point.model_validate(line["point"]))
+                        clock.set(limit)
                     elif case is not None:
                         self._report(case, "failed", line["reason"])
                 code = process.wait()
@@ -172,7 +218,7 @@ class _Worker:
                 clock.cancel()
                 process.kill()
                 process.wait()
-            if code == 0:
+            if code == 0 or self.stopped:
                 return None, "ok", ""
             if clock.over:
                 return case, "time limit", f"stopped after {self.options.limit_s:.0f} s"
@@ -192,8 +238,7 @@ class _Worker:
         job = {
             "device": options.device,
             "cases": [asdict(case) for case in self.cases],
-            "passes": list(options.passes),
-            "modes": list(options.modes),
+            "ways": [self.ways[case] for case in self.cases],
             "seconds": options.seconds,
             "model": options.model,
             "lock": self.lock,

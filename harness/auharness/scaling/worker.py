@@ -17,9 +17,10 @@ from typing import Any
 
 import torch
 
-from auharness.scaling.case import Case, Mode, Pass
-from auharness.scaling.machine import Peaks, describe, measure_peaks
+from auharness.scaling.case import Case, Mode, Phase
+from auharness.scaling.machine import describe, measure_peaks
 from auharness.scaling.measure import Bench, measure
+from auharness.scaling.records import Peaks
 
 __all__ = ["Job", "main"]
 
@@ -30,8 +31,8 @@ class Job:
 
     device: str
     cases: list[dict[str, Any]]
-    passes: list[Pass]
-    modes: list[Mode]
+    ways: list[list[tuple[Phase, Mode]]]
+    """Phases and modes to measure, for each case."""
     seconds: float
     model: str
     lock: str = ""
@@ -53,14 +54,12 @@ def main() -> int:
             device,
             machine,
             peaks=partial(_peaks, device, dtype),
-            passes=job.passes,
-            modes=job.modes,
             seconds=job.seconds,
             model=job.model,
             alone=lambda: _turn(job.lock),
         )
         try:
-            for point in measure(case, bench):
+            for point in measure(case, bench, job.ways[number]):
                 _say(point=point.model_dump(mode="json", exclude_defaults=True))
         except Exception as error:  # one case that breaks must not cost the others
             _say(failed=number, reason=f"{type(error).__name__}: {error}", trace=traceback.format_exc())

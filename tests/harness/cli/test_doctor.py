@@ -2,6 +2,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,38 @@ def test_every_extra_is_there_or_has_its_command(report):
     for name, row in extras.items():
         assert row["state"] == "ok" or f'pip install "auharness[{name}]"' in row["detail"]
     assert {"mediapipe", "mamba_ssm"} <= set(found)
+
+
+def test_a_package_that_is_there_and_does_not_import_is_broken(report, tmp_path, monkeypatch):
+    (tmp_path / "numba").mkdir()
+    (tmp_path / "numba" / "__init__.py").write_text("raise ImportError('Numba needs an older NumPy')")
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in [name for name in sys.modules if name.split(".")[0] == "numba"]:
+        monkeypatch.delitem(sys.modules, name)
+    # the operators would remember for the tests that follow
+    monkeypatch.setattr(catalogue, "OPERATORS", {})
+    code, found = report()
+    assert (code, found["extra cpu"]["state"]) == (3, "broken")
+    assert found["extra cpu"]["detail"] == "numba does not import: Numba needs an older NumPy"
+
+
+@pytest.mark.parametrize(
+    ("scan", "ssd", "state", "detail"),
+    [
+        (None, None, "ok", "installed"),
+        ("no compiled scan", None, "ok", "SSD only: no compiled scan"),
+        (None, "no Triton", "ok", "selective scan only: no Triton"),
+        ("no CUDA device", "no CUDA device", "absent", "installed but of no use here: no CUDA device"),
+    ],
+)
+def test_of_mamba_ssm_it_says_which_part_works(report, tmp_path, monkeypatch, scan, ssd, state, detail):
+    (tmp_path / "mamba_ssm").mkdir()
+    (tmp_path / "mamba_ssm" / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("auharness.ops.selective_scan.mamba_ssm.mamba_ssm_missing", lambda: scan)
+    monkeypatch.setattr("auharness.ops.ssd.mamba_ssm.mamba_ssm_missing", lambda: ssd)
+    _, found = report()
+    assert (found["mamba_ssm"]["state"], found["mamba_ssm"]["detail"]) == (state, detail)
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh"])

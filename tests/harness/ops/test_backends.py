@@ -1,10 +1,11 @@
 import math
+import sys
 
 import pytest
 import torch
 
 from auharness.errors import UsageError
-from auharness.ops.backends import Backend, choose, full_precision, intercepted, needs, recorded, resolve
+from auharness.ops.backends import Backend, choose, full_precision, full_type, intercepted, needs, recorded, resolve
 
 QUERY = torch.zeros(1)
 TABLE = {
@@ -68,11 +69,53 @@ def test_full_precision_switches_autocast_off_and_asks_nothing_of_a_device_witho
         pass
 
 
+def test_an_operator_computes_in_the_widest_of_its_types_and_at_least_in_float32():
+    half, single, double = (torch.zeros(1, dtype=kind) for kind in (torch.bfloat16, torch.float32, torch.float64))
+    assert full_type(half, None, half.half()) == full_type(half, single) == torch.float32
+    assert full_type(half, single, None, double) == torch.float64
+
+
 def test_a_missing_package_is_named_with_its_cure(monkeypatch):
     monkeypatch.setattr("auharness.ops.backends.find_spec", lambda name: None)
     assert needs("numba", extra="cpu")() == 'numba is not installed: pip install "auharness[cpu]"'
     monkeypatch.undo()
     assert needs("numba", extra="cpu")() is None
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """Install a package of this name whose `__init__` reads as given; it is forgotten with the test."""
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def install(name, init):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text(init)
+        monkeypatch.delitem(sys.modules, name, raising=False)
+
+    return install
+
+
+@pytest.mark.parametrize("error", ["ImportError", "AttributeError"])
+def test_a_package_that_does_not_import_counts_as_missing(package, error):
+    package("too_new_for_numpy", f"raise {error}('it wants\\n another numpy')")
+    missing = needs("too_new_for_numpy", extra="cpu")
+    assert missing() == "too_new_for_numpy does not import: it wants another numpy"
+    table = {"fast": Backend("too_new_for_numpy:run", missing=missing), "plain": Backend(abs)}
+    assert resolve("op", table, QUERY, None) == "plain"
+
+
+def test_a_package_whose_import_says_nothing_is_named_with_its_error(package):
+    package("mute", "raise KeyError")
+    assert needs("mute")() == "mute does not import: KeyError"
+
+
+def test_a_package_is_imported_only_where_its_device_is_and_its_caller_does_not(package, monkeypatch):
+    package("costly", "raise SystemError('was imported')")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert needs("costly", device="cuda")() == "no CUDA device"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert needs("costly", device="cuda", load=False)() is None
+    assert needs("costly", device="cuda")() == "costly does not import: was imported"
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="asks for a machine without a GPU")

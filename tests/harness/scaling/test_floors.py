@@ -3,7 +3,7 @@
 import pytest
 
 from auharness.scaling.floors import Work, attention_work, scan_work, ssd_work, ttt_linear_work
-from auharness.scaling.machine import Peaks
+from auharness.scaling.records import Peaks
 
 H200 = Peaks(flops=790e12, bytes=4.3e12, exps=3.7e12)
 TOKENS = 32 * 4096

@@ -8,18 +8,19 @@ import torch
 
 from auharness.scaling import measure as module
 from auharness.scaling.case import Case
-from auharness.scaling.machine import Peaks, describe
+from auharness.scaling.machine import describe
 from auharness.scaling.measure import Bench, measure, relative_error
+from auharness.scaling.records import Peaks
 from auharness.scaling.subjects import OPERATORS, build, missing, mixer_names
 
 CPU = torch.device("cpu")
 PEAKS = Peaks(flops=1e9, bytes=1e9, exps=1e9)
+WAYS = [("forward", "eager"), ("training", "eager")]
 
 
 @pytest.fixture
 def bench():
-    passes = ("forward", "training")
-    return Bench(CPU, describe(CPU), peaks=lambda: PEAKS, passes=passes, modes=("eager",), seconds=0)
+    return Bench(CPU, describe(CPU), peaks=lambda: PEAKS, seconds=0)
 
 
 @pytest.mark.parametrize("mixer", [name for name in OPERATORS if OPERATORS[name].missing() is None])
@@ -46,18 +47,18 @@ def test_a_model_takes_images_of_the_asked_size(mixer):
 
 
 def test_a_case_gives_time_memory_and_floor_for_each_pass(bench):
-    forward, training = measure(Case("op", "ttt", "length", 32), bench)
-    assert (forward.direction, training.direction) == ("forward", "training")
+    forward, training = measure(Case("op", "attention", "length", 32), bench, WAYS)
+    assert (forward.phase, training.phase) == ("forward", "training")
     assert forward.status == training.status == "ok"
     assert forward.saved_bytes is None and training.saved_bytes > 0
     assert training.peak_bytes > forward.peak_bytes > 0
     assert training.floor_ms > forward.floor_ms > 0
-    assert list(forward.backend) == ["ttt_linear"]
+    assert list(forward.backend) == ["attention"]
 
 
 def test_a_wrong_operator_gets_no_time(bench, monkeypatch):
     monkeypatch.setattr(module, "relative_error", lambda case, bench: float("nan"))
-    points = list(measure(Case("op", "ttt", "length", 32), bench))
+    points = list(measure(Case("op", "ttt", "length", 32), bench, WAYS))
     assert [(p.status, p.best_ms) for p in points] == [("wrong", None)] * 2
     assert "expected at most 2e-03" in points[0].note
 
@@ -69,7 +70,7 @@ def test_a_full_memory_is_a_point_and_the_next_pass_is_measured(bench, monkeypat
         return subject.training
 
     monkeypatch.setattr(module, "_call", full)
-    points = list(measure(Case("op", "attention", "length", 32), bench))
+    points = list(measure(Case("op", "attention", "length", 32), bench, WAYS))
     assert [p.status for p in points] == ["out of memory", "ok"]
     assert points[0].note == "CUDA out of memory"
 
@@ -83,7 +84,7 @@ def test_times_are_taken_in_turns(bench):
         yield
         events.append("end")
 
-    for _ in measure(Case("op", "attention", "length", 8), replace(bench, alone=turn)):
+    for _ in measure(Case("op", "attention", "length", 8), replace(bench, alone=turn), WAYS):
         events.append("point")
     assert events == ["begin", "point", "point", "end"]
 
@@ -96,3 +97,13 @@ def test_peers_that_are_missing_say_why():
             "no CUDA device",
             'fla is not installed: pip install "auharness[gpu]"',
         )
+
+
+def test_a_full_memory_of_the_cpu_is_a_point_too(bench):
+    (found,) = measure(Case("op", "attention", "length", 10**10), bench, WAYS[:1])
+    assert (found.status, found.best_ms) == ("out of memory", None)
+
+
+def test_only_what_is_asked_for_is_measured(bench):
+    (found,) = measure(Case("op", "attention", "length", 8), bench, WAYS[1:])
+    assert found.phase == "training"

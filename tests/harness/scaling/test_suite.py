@@ -2,6 +2,8 @@
 
 import json
 import sys
+import time
+from dataclasses import replace
 
 import pytest
 import torch
@@ -38,12 +40,12 @@ def worker(monkeypatch, tmp_path):
     return replace
 
 
-def test_a_suite_measures_every_case_in_both_passes_and_is_not_repeated(tmp_path):
+def test_a_suite_measures_every_case_in_both_phases_and_is_not_repeated(tmp_path):
     path, told = tmp_path / "points.jsonl", []
     options = Options("cpu", seconds=0.0)
     points = run_suite(cases(16, 32), path, options, tell=told.append)
-    assert [(p.length, p.direction, p.status) for p in points] == [
-        (length, direction, "ok") for length in (16, 32) for direction in ("forward", "training")
+    assert [(p.length, p.phase, p.status) for p in points] == [
+        (length, phase, "ok") for length in (16, 32) for phase in ("forward", "training")
     ]
     assert points == read_points([path])
     assert all(p.backend == {"attention": "sdpa-flash"} and p.best_ms and p.floor_ms and p.peaks for p in points)
@@ -63,7 +65,7 @@ for number, case in enumerate(JOB["cases"]):
     print(json.dumps({"failed": number, "reason": "ValueError: no"}), flush=True)
 """
     )
-    points = run_suite(cases(16, 32, 48), tmp_path / "points.jsonl", Options("cpu", passes=("forward",)))
+    points = run_suite(cases(16, 32, 48), tmp_path / "points.jsonl", Options("cpu", phases=("forward",)))
     assert [(p.length, p.status, p.note) for p in points] == [
         (16, "failed", "ValueError: no"),
         (32, "killed", "the process died: out of memory?"),
@@ -75,7 +77,7 @@ def test_a_case_over_the_limit_is_stopped_and_longer_ones_are_not_tried(worker, 
     worker(
         'print(json.dumps({"begin": 0}), flush=True)\nprint(json.dumps({"timed": True}), flush=True)\ntime.sleep(60)'
     )
-    options = Options("cpu", passes=("forward",), limit_s=0.2)
+    options = Options("cpu", phases=("forward",), limit_s=0.2)
     points = run_suite(cases(16, 32), tmp_path / "points.jsonl", options)
     assert [(p.length, p.status) for p in points] == [(16, "time limit"), (32, "time limit")]
     assert points[1].note == "16 tokens took longer than the limit"
@@ -108,7 +110,54 @@ def test_no_case_is_begun_after_the_deadline_and_the_next_call_goes_on(worker, t
         f"    print({answer}, flush=True)\n"
         "    time.sleep(0.3)\n"
     )
-    path, early = tmp_path / "points.jsonl", Options("cpu", passes=("forward",), deadline_s=0.4)
+    path, early = tmp_path / "points.jsonl", Options("cpu", phases=("forward",), deadline_s=0.4)
     first = run_suite(cases(16, 32, 48), path, early)
     assert 0 < len(first) < 3
-    assert len(run_suite(cases(16, 32, 48), path, Options("cpu", passes=("forward",)))) == 3
+    assert len(run_suite(cases(16, 32, 48), path, Options("cpu", phases=("forward",)))) == 3
+
+
+def test_what_broke_is_measured_again_and_what_ran_out_of_time_only_under_a_longer_limit(worker, tmp_path):
+    path, told = tmp_path / "points.jsonl", []
+    worker('print(json.dumps({"begin": 0}), flush=True)\nprint(json.dumps({"failed": 0, "reason": "no"}), flush=True)')
+    options = Options("cpu", phases=("forward",), limit_s=0.3)
+    run_suite(cases(16), path, options, tell=told.append)
+    run_suite(cases(16), path, options, tell=told.append)
+    assert [point.status for point in told] == ["failed", "failed"]
+    worker(
+        'print(json.dumps({"begin": 0}), flush=True)\nprint(json.dumps({"timed": True}), flush=True)\ntime.sleep(60)'
+    )
+    for limit in (0.3, 0.3, 0.5):
+        run_suite(cases(16), path, replace(options, limit_s=limit), tell=told.append)
+    assert [(point.status, point.limit_s) for point in told[2:]] == [("time limit", 0.3), ("time limit", 0.5)]
+
+
+def test_another_version_is_measured_anew(monkeypatch, point, tmp_path):
+    machine = suite.describe(torch.device("cpu"))
+    old = machine.model_copy(update={"versions": {**machine.versions, "torch": "2.0"}})
+    assert point(machine=machine).settles(machine, limit_s=1)
+    assert not point(machine=old).settles(machine, limit_s=1)
+    assert point(machine=old).key == point(machine=machine).key  # so the new one replaces it
+
+
+def test_an_interruption_stops_the_workers_and_writes_nothing_more(worker, tmp_path):
+    worker(
+        'print(json.dumps({"begin": 0}), flush=True)\n'
+        'print(json.dumps({"failed": 0, "reason": "one"}), flush=True)\n'
+        'print(json.dumps({"begin": 1}), flush=True)\n'
+        "time.sleep(60)\n"
+    )
+    path = tmp_path / "points.jsonl"
+
+    def stop(point):
+        raise KeyboardInterrupt
+
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        run_suite(cases(16, 32), path, Options("cpu", phases=("forward",)), tell=stop)
+    assert time.monotonic() - started < 10
+    assert [point.length for point in read_points([path])] == [16]
+
+
+def test_a_file_that_cannot_be_written_is_named_before_anything_is_measured(tmp_path):
+    with pytest.raises(DataError, match=r"cannot be written .*give another file with --out"):
+        run_suite(cases(16), tmp_path, Options("cpu"))

@@ -20,11 +20,11 @@ def scaling_points(folder: Path) -> list[Point]:
     return read_points(sorted((folder / "scaling").glob("*.jsonl")))
 
 
-def scaling_files(points: list[Point], *, head: str = "") -> dict[str, str]:
+def scaling_files(points: list[Point], *, head: str = "", name: str = NAME) -> dict[str, str]:
     """Return file name -> text; nothing where nothing was measured."""
     if not points:
         return {}
-    return {f"{NAME}.md": scaling_page(points, head=head), f"{NAME}.csv": scaling_csv(points)}
+    return {f"{name}.md": scaling_page(points, head=head), f"{name}.csv": scaling_csv(points)}
 
 
 def scaling_pictures(points: list[Point]) -> dict[str, Picture]:

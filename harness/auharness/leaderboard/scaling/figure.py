@@ -6,7 +6,7 @@ from typing import Any, Final
 from auharness.errors import DataError
 from auharness.leaderboard.scaling.series import Line, Panel, milliseconds
 from auharness.results.atomic import digest
-from auharness.scaling.case import PASSES
+from auharness.scaling.case import PHASES
 from auharness.scaling.point import Point
 
 __all__ = ["draw_scaling", "scaling_digest"]
@@ -47,10 +47,10 @@ def draw_scaling(panel: Panel) -> bytes:
     figure = Figure(figsize=(13.0, 4.6), dpi=130, layout="constrained")
     axes = figure.subplots(1, 3)
     unit = "ms" if panel.absolute else "relative to the shortest"
-    for axis, direction in zip(axes, PASSES, strict=False):
-        for line in panel.of(direction):
+    for axis, phase in zip(axes, PHASES, strict=False):
+        for line in panel.of(phase):
             _draw_times(axis, line, panel.absolute)
-        _finish(axis, f"Time of {direction} ({unit})")
+        _finish(axis, f"Time of {phase} ({unit})")
     for line in panel.of("training"):
         _draw_memory(axes[2], line)
     _finish(axes[2], "Peak memory of training (MiB)")
@@ -92,11 +92,11 @@ def _finish(axis: Any, title: str) -> None:
     axis.set_title(title, fontsize=10, loc="left")
     axis.grid(True, which="major", color="#e4e4e4", linewidth=0.7)
     axis.spines[["top", "right"]].set_visible(False)
-    axis.tick_params(labelsize=8)
+    axis.tick_params(which="both", labelsize=8)
 
 
 def _name(line: Line) -> tuple[str, str, str]:
-    return line.mixer, line.direction, line.mode
+    return line.mixer, line.phase, line.mode
 
 
 def _drawn(point: Point) -> tuple[object, ...]:

@@ -5,19 +5,19 @@ import io
 import math
 from collections.abc import Callable, Sequence
 
-from auharness.leaderboard.escape import markdown
+from auharness.leaderboard.escape import csv_cell, markdown
 from auharness.leaderboard.scaling.series import Line, Panel, milliseconds, panels
 from auharness.leaderboard.tables import table_text
-from auharness.ops.fla_ttt import FUNCTION
-from auharness.scaling.case import PASSES, Mode, Pass
+from auharness.scaling.case import PHASES, Mode, Phase
 from auharness.scaling.fit import FROM
-from auharness.scaling.machine import Machine
 from auharness.scaling.point import Point
+from auharness.scaling.records import Machine
 
 __all__ = ["picture_name", "scaling_csv", "scaling_page"]
 
 PEERS = {
-    "fla-ttt": f"flash-linear-attention: {FUNCTION}; not TTT-Linear",
+    "fla-ttt": "flash-linear-attention: fla's TTT: one rate per query row, state moved by the last rate, "
+    "output z + LN(z); not TTT-Linear",
     "mamba-ssm": "the CUDA scan of the mamba-ssm package",
     "flash-attn": "the flash-attn package",
 }
@@ -28,7 +28,7 @@ LEVELS = {
         "heads of 64 and a state of 128; `-bi` reads both ways in one call, attention sees both ways by itself.",
     ),
     "layer": ("Layers", "384 channels in and out, projections included."),
-    "model": ("Whole models", "au-ttt at its paper size, the mixer swapped by its setting, reading both ways."),
+    "model": ("Whole models", "The plugin {models} at its paper size, the mixer swapped by its setting."),
 }
 SWEEPS = {
     "length": "one sequence of growing length",
@@ -52,7 +52,8 @@ def scaling_page(points: Sequence[Point], *, head: str = "") -> str:
     for panel in panels(points):
         if panel.machine.device != machine:
             machine = panel.machine.device
-            parts += [f"## {_name(panel.machine)}", _machine(panel)]
+            here = [point for point in points if point.machine.device == machine]
+            parts += [f"## {_name(panel.machine)}", _machine(here)]
         parts += _section(panel)
     return "\n\n".join(parts) + "\n"
 
@@ -72,7 +73,7 @@ def scaling_csv(points: Sequence[Point]) -> str:
     for panel in panels(points):
         for point in (point for line in panel.lines for point in line.points):
             values = ["" if (value := getattr(point, name)) is None else value for name in names]
-            writer.writerow([point.machine.device, *values, _backend(point)])
+            writer.writerow([csv_cell(value) for value in (point.machine.device, *values, _text(point))])
     return stream.getvalue()
 
 
@@ -80,8 +81,9 @@ def _about() -> str:
     return (
         "Each operator is compared with its plain reference before it is timed. *Exponent* is the slope of log time "
         f"over log length for L >= {FROM}, with its 95 % interval: 1 is linear, 2 quadratic. *Floor* is the least time "
-        "that the algorithm's own arithmetic, bytes and exponentials allow at the rates that the same process measured "
-        "for a matrix product, a copy and exponentials; a layer's or model's floor counts matrix products only. "
+        "that the algorithm's own arithmetic, bytes and exponentials allow at rates that the same process measured: a "
+        "large matrix product (on a CPU multiply-adds in registers) and a copy; a layer's or model's floor counts "
+        "matrix products only. "
         "Training is forward and backward. Memory is what is allocated above inputs and parameters; *kept* is what the "
         "forward pass stores for the backward pass. On a shared CPU only ratios inside one process mean anything, so "
         "times there are given relative to the same line, never in milliseconds."
@@ -92,24 +94,30 @@ def _name(machine: Machine) -> str:
     return markdown(f"{machine.device} ({'CUDA' if machine.kind == 'cuda' else f'CPU, {machine.threads} thread'})")
 
 
-def _machine(panel: Panel) -> str:
-    versions = ", ".join(f"{name} {version}" for name, version in sorted(panel.machine.versions.items()))
-    driver = f", driver {panel.machine.driver}" if panel.machine.driver else ""
-    return markdown(f"{versions}{driver}.")
+def _machine(points: Sequence[Point]) -> str:
+    """Every set of versions that points of the machine were measured with."""
+    found = dict.fromkeys(_versions(point.machine) for point in points)
+    return markdown("; ".join(found))
+
+
+def _versions(machine: Machine) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in sorted(machine.versions.items()))
+    return f"{versions}{f', driver {machine.driver}' if machine.driver else ''}."
 
 
 def _section(panel: Panel) -> list[str]:
     if not any(line.measured for line in panel.lines):
         return []
     title, about = LEVELS[panel.level]
-    parts = [f"### {title}: {SWEEPS[panel.sweep]}, {panel.dtype}", about]
+    models = sorted({f"`{point.model}`" for line in panel.lines for point in line.points if point.model})
+    parts = [f"### {title}: {SWEEPS[panel.sweep]}, {panel.dtype}", about.format(models=" and ".join(models))]
     if panel.sweep == "length":
         parts += [f"![Time and memory of the mixers against length]({picture_name(panel)})", *_exponents(panel)]
     for mode in _modes(panel):
-        for direction in PASSES:
-            lines = [line for line in panel.of(direction, mode) if line.measured]
+        for phase in PHASES:
+            lines = [line for line in panel.of(phase, mode) if line.measured]
             if lines:
-                parts += _times(panel, lines, direction, mode)
+                parts += _times(panel, lines, phase, mode)
     parts += _memory(panel)
     peers = [f"`{name}`: {text}." for name, text in PEERS.items() if any(line.mixer == name for line in panel.lines)]
     return [*parts, *peers, *_backends(panel), *_failures(panel)]
@@ -123,24 +131,24 @@ def _exponents(panel: Panel) -> list[str]:
     rows = []
     for mixer in dict.fromkeys(line.mixer for line in panel.lines):
         row = {"model": f"`{mixer}`"}
-        for direction in PASSES:
-            line = next((line for line in panel.of(direction) if line.mixer == mixer), None)
+        for phase in PHASES:
+            line = next((line for line in panel.of(phase) if line.mixer == mixer), None)
             found = None if line is None else line.exponent
-            row[f"exponent, {direction}"] = (
+            row[f"exponent, {phase}"] = (
                 "" if found is None else f"{found.slope:.2f} [{found.low:.2f}, {found.high:.2f}]"
             )
         rows.append(row)
-    return [table_text(rows)] if any(row[f"exponent, {PASSES[0]}"] for row in rows) else []
+    return [table_text(rows)] if any(row[f"exponent, {PHASES[0]}"] for row in rows) else []
 
 
-def _times(panel: Panel, lines: list[Line], direction: Pass, mode: Mode) -> list[str]:
+def _times(panel: Panel, lines: list[Line], phase: Phase, mode: Mode) -> list[str]:
     along = _along(panel)
     how = "" if mode == "eager" else f", {mode}"
     if panel.absolute:
-        title = f"Time of {direction}{how} in ms, in brackets how many floors that is:"
+        title = f"Time of {phase}{how} in ms, in brackets how many floors that is:"
         cell = _milliseconds
     else:
-        title = f"Time of {direction}{how} relative to the same line's cell `1x`, in brackets how many floors it is:"
+        title = f"Time of {phase}{how} relative to the same line's cell `1x`, in brackets how many floors it is:"
         starts = {line.mixer: milliseconds(_unit(line)) for line in lines}
 
         def cell(point: Point) -> str:
@@ -197,7 +205,7 @@ def _along(panel: Panel) -> Callable[[Point], tuple[int, str]]:
     if panel.sweep == "mini-batch":
         return lambda point: (point.mini_batch, f"K = {point.mini_batch}")
     if panel.sweep == "frames":
-        return lambda point: (point.frames, f"{point.frames} frames")
+        return lambda point: (point.frames, f"{point.frames} frame{'s' if point.frames > 1 else ''}")
     if panel.sweep == "tokens":
         return lambda point: (point.length, f"{point.batch} x {point.length}")
     return lambda point: (point.length, f"L = {point.length}")
@@ -213,17 +221,17 @@ def _grid(lines: list[Line], along: Callable[[Point], tuple[int, str]], cell: Ca
 
 
 def _backends(panel: Panel) -> list[str]:
-    used = {line.mixer: _backend(point) for line in panel.lines for point in line.measured if point.backend}
+    used = {line.mixer: markdown(_text(point)) for line in panel.lines for point in line.measured if point.backend}
     return ["Backends: " + "; ".join(f"`{mixer}` {text}" for mixer, text in used.items()) + "."] if used else []
 
 
-def _backend(point: Point) -> str:
+def _text(point: Point) -> str:
     return ", ".join(f"{operator}: {name}" for operator, name in sorted(point.backend.items()))
 
 
 def _failures(panel: Panel) -> list[str]:
     notes = [
-        f"- `{point.mixer}` {point.direction} {point.mode}, L = {point.length}, batch {point.batch}: {point.status}"
+        f"- `{point.mixer}` {point.phase} {point.mode}, L = {point.length}, batch {point.batch}: {point.status}"
         + (f" ({markdown(point.note)})" if point.note else "")
         for line in panel.lines
         for point in line.points

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from auharness.scaling.case import LEVELS, Level, Mode, Pass, Sweep
+from auharness.scaling.case import LEVELS, Level, Mode, Phase, Sweep
 from auharness.scaling.fit import Exponent, fit_exponent
-from auharness.scaling.machine import Machine
 from auharness.scaling.point import Point
+from auharness.scaling.records import Machine
 
 __all__ = ["Line", "Panel", "milliseconds", "panels"]
 
@@ -17,7 +17,7 @@ class Line:
     """One mixer along a sweep, in one pass and mode; points from small to large, those that failed too."""
 
     mixer: str
-    direction: Pass
+    phase: Phase
     mode: Mode
     points: tuple[Point, ...]
 
@@ -48,9 +48,9 @@ class Panel:
         """Whether times may be compared between processes: on a GPU of one's own, not on a shared CPU."""
         return self.machine.kind == "cuda"
 
-    def of(self, direction: Pass, mode: Mode = "eager") -> list[Line]:
+    def of(self, phase: Phase, mode: Mode = "eager") -> list[Line]:
         """Return the lines of a pass and mode."""
-        return [line for line in self.lines if (line.direction, line.mode) == (direction, mode)]
+        return [line for line in self.lines if (line.phase, line.mode) == (phase, mode)]
 
 
 def milliseconds(point: Point) -> float:
@@ -66,7 +66,7 @@ def panels(points: Iterable[Point]) -> list[Panel]:
         machine = point.machine
         return machine.kind != "cuda", machine.device, LEVELS.index(point.level), point.sweep, point.dtype
 
-    ordered = sorted(points, key=lambda point: (*place(point), point.case, point.direction, point.mode))
+    ordered = sorted(points, key=lambda point: (*place(point), point.case, point.phase, point.mode))
     found = []
     for _, group in groupby(ordered, key=place):
         members = list(group)
@@ -76,7 +76,7 @@ def panels(points: Iterable[Point]) -> list[Panel]:
 
 
 def _lines(points: Sequence[Point]) -> list[Line]:
-    def name(point: Point) -> tuple[str, Pass, Mode]:
-        return point.mixer, point.direction, point.mode
+    def name(point: Point) -> tuple[str, Phase, Mode]:
+        return point.mixer, point.phase, point.mode
 
     return [Line(*key, tuple(group)) for key, group in groupby(sorted(points, key=name), key=name)]

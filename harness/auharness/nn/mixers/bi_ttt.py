@@ -27,7 +27,8 @@ class BiTTT(nn.Module):
         backend: of `auharness.ops.ttt_linear`; None chooses.
 
     Raises:
-        UsageError: `dim` is not a multiple of `heads`, or heads are odd in width with `rope`.
+        UsageError: `dim` is not a multiple of `heads`, or heads are odd in width with `rope`; `mini_batch` is
+            below 1.
     """
 
     def __init__(

@@ -4,6 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from auharness.ops.scan import check_suffix
+
 __all__ = ["causal_conv"]
 
 
@@ -19,7 +21,11 @@ def causal_conv(x: Tensor, weight: Tensor, bias: Tensor | None, *, reverse: bool
         bias: `[channel]`, or None.
         reverse: the scan reads the tokens backwards.
         suffix: tokens at the end that are read last in either direction.
+
+    Raises:
+        UsageError: the sequence is shorter than `suffix`.
     """
+    check_suffix("mixer", suffix, x.shape[1])
     reach = weight.shape[-1] - 1
     if not reverse or suffix == x.shape[1]:
         return _slide(F.pad(x, (0, 0, reach, 0)), weight, bias)

@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from auharness.nn.mixers.causal_conv import causal_conv
+from auharness.nn.mixers.direction import one_way
 from auharness.nn.mixers.state_space import decay_rates, start_rates, start_steps
-from auharness.ops.scan import Direction
+from auharness.ops.scan import OneWay
 from auharness.ops.selective_scan import Discretization, selective_scan
 
 __all__ = ["BiMamba", "Mamba"]
@@ -75,6 +76,9 @@ class Mamba(nn.Module):
         suffix: tokens at the end (CLS) that are read last in either direction.
         discretization: `euler`, or `zoh` for exact zero-order hold.
         backend: of `auharness.ops.selective_scan`; None chooses.
+
+    Raises:
+        UsageError: `direction` is neither of the two.
     """
 
     def __init__(
@@ -86,13 +90,13 @@ class Mamba(nn.Module):
         expand: int = 2,
         conv: int = 4,
         dt_rank: int | None = None,
-        direction: Direction = "forward",
+        direction: OneWay = "forward",
         suffix: int = 0,
         discretization: Discretization = "euler",
         backend: str | None = None,
     ) -> None:
         super().__init__()
-        self.direction, self.suffix = direction, suffix
+        self.direction, self.suffix = one_way(direction), suffix
         self.discretization, self.backend = discretization, backend
         inner, rank = expand * dim, dt_rank or math.ceil(dim / _CHANNELS_PER_RANK)
         scan = _Scan.new(inner, state_size=state_size, conv=conv, rank=rank)

@@ -13,8 +13,9 @@ from torch.nn import functional as F
 
 from auharness.errors import UsageError
 from auharness.nn.mixers.causal_conv import causal_conv
+from auharness.nn.mixers.direction import one_way
 from auharness.nn.mixers.state_space import decay_rates, start_steps
-from auharness.ops.scan import Direction
+from auharness.ops.scan import OneWay
 from auharness.ops.ssd import ssd
 
 __all__ = ["Mamba2"]
@@ -37,7 +38,7 @@ class Mamba2(nn.Module):
         backend: of `auharness.ops.ssd`; None chooses.
 
     Raises:
-        UsageError: `expand * dim` is not a multiple of `heads`.
+        UsageError: `expand * dim` is not a multiple of `heads`, or `direction` is neither of the two.
     """
 
     def __init__(
@@ -48,7 +49,7 @@ class Mamba2(nn.Module):
         state_size: int = 128,
         expand: int = 2,
         conv: int = 4,
-        direction: Direction = "forward",
+        direction: OneWay = "forward",
         suffix: int = 0,
         backend: str | None = None,
     ) -> None:
@@ -57,7 +58,7 @@ class Mamba2(nn.Module):
         if heads < 1 or inner % heads:
             raise UsageError(f"mixer: expand * dim is {inner}, expected a multiple of heads = {heads}")
         self.heads, self.state_size = heads, state_size
-        self.direction, self.suffix, self.backend = direction, suffix, backend
+        self.direction, self.suffix, self.backend = one_way(direction), suffix, backend
         mixed = inner + 2 * state_size
         self.in_proj = nn.Linear(dim, inner + mixed + heads, bias=False)
         self.conv1d = nn.Conv1d(mixed, mixed, conv, groups=mixed)

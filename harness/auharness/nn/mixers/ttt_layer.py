@@ -10,8 +10,10 @@ from typing import ClassVar, Final
 import torch
 from torch import Tensor, nn
 
+from auharness.errors import UsageError
+from auharness.nn.mixers.direction import one_way
 from auharness.nn.mixers.heads import head_width, rotate
-from auharness.ops.scan import Direction, scan_positions
+from auharness.ops.scan import OneWay, check_suffix, scan_positions
 
 __all__ = ["EPS", "TTTLayer"]
 
@@ -33,7 +35,8 @@ class TTTLayer(nn.Module):
         backend: of the operator; None chooses.
 
     Raises:
-        UsageError: `dim` is not a multiple of `heads`, or heads are odd in width with `rope`.
+        UsageError: `dim` is not a multiple of `heads`, or heads are odd in width with `rope`; `mini_batch` is
+            below 1; `direction` is neither of the two.
     """
 
     base_lr: ClassVar[float]
@@ -47,15 +50,17 @@ class TTTLayer(nn.Module):
         mini_batch: int = 16,
         rope: bool = True,
         rope_period: int | None = None,
-        direction: Direction = "forward",
+        direction: OneWay = "forward",
         suffix: int = 0,
         backend: str | None = None,
     ) -> None:
         super().__init__()
+        if mini_batch < 1:
+            raise UsageError(f"mixer: mini_batch is {mini_batch}, expected at least 1")
         width = head_width(dim, heads, even=rope)
         self.heads, self.mini_batch, self.backend = heads, mini_batch, backend
         self.rope_period = (rope_period or mini_batch) if rope else None
-        self.direction, self.suffix = direction, suffix
+        self.direction, self.suffix = one_way(direction), suffix
         self.q_proj, self.k_proj, self.v_proj, self.o_proj = (nn.Linear(dim, dim, bias=False) for _ in range(4))
         self.lr_gate = nn.Linear(dim, heads)
         self.scale_offset = nn.Parameter(torch.empty(mini_batch))
@@ -112,6 +117,7 @@ class TTTLayer(nn.Module):
 
     def place(self, q: Tensor, k: Tensor, *, reverse: bool, suffix: int) -> tuple[Tensor, Tensor]:
         """Return queries and keys turned by their position in the scan, or unchanged without `rope`."""
+        check_suffix("mixer", suffix, q.shape[-2])
         if self.rope_period is None:
             return q, k
         positions = scan_positions(q.shape[-2], reverse=reverse, suffix=suffix, device=q.device) % self.rope_period

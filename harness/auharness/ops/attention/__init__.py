@@ -52,19 +52,23 @@ def attention_backend(
     """Return the name of the backend that `attention` uses for these tensors, to be stored with the result.
 
     Args:
-        q: queries; keys and values of the same shape unless given.
-        k: keys.
-        v: values.
+        q: queries.
+        k: keys; shaped like the queries unless given.
+        v: values; shaped like the keys unless given.
         causal: as for `attention`.
         backend: asked for by name; unset returns the kernel of torch's own choice.
 
     Raises:
         UsageError: `backend` is unknown or cannot serve these tensors.
+        ValueError: tensors whose shapes or types do not fit together.
 
     >>> attention_backend(torch.zeros(1, 1, 4, 8), backend="reference")
     'reference'
     """
-    backend = backend or sdpa_choice(q, q if k is None else k, q if v is None else v, causal=causal)
+    k = q if k is None else k
+    v = k if v is None else v
+    _check(q, k, v)
+    backend = backend or sdpa_choice(q, k, v, causal=causal)
     return resolve("attention", BACKENDS, q, backend)
 
 
@@ -81,6 +85,24 @@ def attention(q: Tensor, k: Tensor, v: Tensor, *, causal: bool = False, backend:
 
     Raises:
         UsageError: `backend` is unknown or cannot serve these tensors.
+        ValueError: tensors whose shapes or types do not fit together.
     """
+    _check(q, k, v)
     name = backend or sdpa_choice(q, k, v, causal=causal)
     return choose("attention", BACKENDS, q, name).run(q, k, v, causal=causal)
+
+
+def _check(q: Tensor, k: Tensor, v: Tensor) -> None:
+    if q.ndim != 4:
+        raise ValueError(f"attention: q is {list(q.shape)}, expected batch, head, token, d")
+    batch, heads, _, d = q.shape
+    if k.ndim != 4 or k.shape[:2] != q.shape[:2] or k.shape[3] != d:
+        raise ValueError(f"attention: k is {list(k.shape)}, expected [{batch}, {heads}, token, {d}] as q has")
+    if v.shape != k.shape:
+        raise ValueError(f"attention: v is {list(v.shape)}, expected {list(k.shape)} as k has")
+    # autocast, which meta tensors do not know, brings them to one type
+    if q.device.type != "meta" and torch.is_autocast_enabled(q.device.type):
+        return
+    for name, x in (("k", k), ("v", v)):
+        if x.dtype != q.dtype:
+            raise ValueError(f"attention: {name} is {x.dtype}, expected {q.dtype} as q has")

@@ -1,7 +1,6 @@
 """Adapter to the flash-attn package (Dao, arXiv:2307.08691), whose tokens come before the heads."""
 
 import torch
-from flash_attn import flash_attn_func
 from torch import Tensor
 
 __all__ = ["flash_attn"]
@@ -22,4 +21,6 @@ def flash_attn(q: Tensor, k: Tensor, v: Tensor, *, causal: bool) -> Tensor:
 
 
 def _call(q: Tensor, k: Tensor, v: Tensor, *, causal: bool) -> Tensor:
+    from flash_attn import flash_attn_func
+
     return flash_attn_func(*(x.transpose(1, 2) for x in (q, k, v)), causal=causal).transpose(1, 2)

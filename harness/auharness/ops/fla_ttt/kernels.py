@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-from fla.ops.ttt import chunk_ttt_linear, fused_chunk_ttt_linear
 from torch import Tensor
 
 __all__ = ["chunk", "fused"]
@@ -13,6 +12,8 @@ def fused(
     *, mini_batch: int, eps: float,
 ) -> Tensor:  # fmt: skip
     """Compute `fla_ttt` by one forward kernel and two backward kernels."""
+    from fla.ops.ttt import fused_chunk_ttt_linear
+
     return _call(fused_chunk_ttt_linear, q, k, v, eta, w0, b0, ln_weight, ln_bias, mini_batch=mini_batch, eps=eps)
 
 
@@ -21,6 +22,8 @@ def chunk(
     *, mini_batch: int, eps: float,
 ) -> Tensor:  # fmt: skip
     """Compute `fla_ttt` by one sequential kernel for the states and one parallel kernel for the outputs."""
+    from fla.ops.ttt import chunk_ttt_linear
+
     return _call(chunk_ttt_linear, q, k, v, eta, w0, b0, ln_weight, ln_bias, mini_batch=mini_batch, eps=eps)
 
 

@@ -6,14 +6,14 @@
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Final, Literal, Protocol, TypeVar, overload
+from typing import Final, Literal, Protocol, overload
 
 import torch
 from torch import Tensor
 
 from auharness.errors import UsageError, near
-from auharness.ops.backends import Backend, choose, full_precision, needs, resolve
-from auharness.ops.scan import Direction
+from auharness.ops.backends import Backend, choose, full_precision, full_type, needs, resolve
+from auharness.ops.scan import Direction, check_suffix, reverse_flags
 from auharness.ops.selective_scan.arguments import fitted
 from auharness.ops.selective_scan.mamba_ssm import mamba_ssm_missing, mamba_ssm_refuses, selective_scan_mamba_ssm
 from auharness.ops.selective_scan.reference import selective_scan_reference
@@ -23,7 +23,6 @@ __all__ = ["BACKENDS", "Discretization", "selective_scan", "selective_scan_backe
 
 Discretization = Literal["euler", "zoh"]
 
-_REVERSE: Final[Mapping[str, tuple[bool, ...]]] = {"forward": (False,), "reverse": (True,), "both": (False, True)}
 _ZOH: Final[Mapping[str, bool]] = {"euler": False, "zoh": True}
 
 
@@ -53,18 +52,18 @@ class _Scan(Protocol):
     ) -> tuple[Tensor, Tensor]: ...
 
 
-def _not_for_triton(u: Tensor, *, state_size: int, **facts: object) -> str | None:
+def _not_for_triton(u: Tensor, *, state_size: int, kind: torch.dtype, **facts: object) -> str | None:
     if not u.is_cuda:
         return f"its kernels run on a GPU, u is on {u.device}"
-    if u.dtype == torch.float64:
+    if kind == torch.float64:
         return "its kernels have no float64"
     return f"its kernels have states of at most 256, not {state_size}" if state_size > 256 else None
 
 
-def _not_for_numba(u: Tensor, **facts: object) -> str | None:
+def _not_for_numba(u: Tensor, *, kind: torch.dtype, **facts: object) -> str | None:
     if u.device.type != "cpu":
         return f"its kernels run on the CPU, u is on {u.device}"
-    if u.dtype == torch.float64:
+    if kind == torch.float64:
         return "its kernels have no float64"
     return "torch.compile cannot look into its kernels" if torch.compiler.is_compiling() else None
 
@@ -121,10 +120,11 @@ def selective_scan_backend(
     """
     facts = _facts(
         state_size=state_size,
-        zoh=_known("discretization", discretization, _ZOH),
-        reverse=_known("direction", direction, _REVERSE),
+        zoh=_zoh(discretization),
+        reverse=reverse_flags("selective_scan", direction),
         initial_state=initial_state,
         return_state=return_state,
+        kind=full_type(u),
     )
     return resolve("selective_scan", BACKENDS, u, backend, **facts)
 
@@ -222,26 +222,24 @@ def selective_scan(
         UsageError: unknown `discretization`, `direction` or `backend`, or `suffix` out of range.
         ValueError: tensors whose shapes do not fit together.
     """
-    zoh = _known("discretization", discretization, _ZOH)
-    reverse = _known("direction", direction, _REVERSE)
+    zoh = _zoh(discretization)
+    reverse = reverse_flags("selective_scan", direction)
     both = len(reverse) == 2
     if not both:
         u, delta, A, B, C = u[None], delta[None], A[None], B[None], C[None]
         D, z, delta_bias, initial_state = (x if x is None else x[None] for x in (D, z, delta_bias, initial_state))
+    arguments = u, delta, A, B, C, D, z, delta_bias, initial_state
     facts = _facts(
         state_size=A.shape[-1],
         zoh=zoh,
         reverse=reverse,
         initial_state=initial_state is not None,
         return_state=return_state,
+        kind=full_type(*arguments),
     )
     entry = choose("selective_scan", BACKENDS, u, backend, **facts)
-    tensors = fitted(
-        *(u, delta, A, B, C, D, z, delta_bias, initial_state), directions=len(reverse), widen=not entry.reads_half
-    )
-    token = u.shape[2]
-    if not 0 <= suffix <= token:
-        raise UsageError(f"selective_scan: suffix is {suffix}, expected 0 to {token}, the number of tokens")
+    tensors = fitted(*arguments, directions=len(reverse), widen=not entry.reads_half)
+    check_suffix("selective_scan", suffix, u.shape[2])
     with full_precision(u.device):
         y, state = entry.run(*tensors, softplus=delta_softplus, zoh=zoh, reverse=reverse, suffix=suffix)
     y = y.to(u.dtype)
@@ -250,19 +248,23 @@ def selective_scan(
     return (y, state) if return_state else y
 
 
-_Value = TypeVar("_Value")
-
-
-def _known(setting: str, name: str, values: Mapping[str, _Value]) -> _Value:
-    if name not in values:
+def _zoh(discretization: str) -> bool:
+    if discretization not in _ZOH:
         raise UsageError(
-            f"selective_scan has no {setting} '{name}'{near(name, values)} ({setting}s: {', '.join(values)})"
+            f"selective_scan has no discretization '{discretization}'{near(discretization, _ZOH)} "
+            f"(discretizations: {', '.join(_ZOH)})"
         )
-    return values[name]
+    return _ZOH[discretization]
 
 
 def _facts(
-    *, state_size: int, zoh: bool, reverse: Sequence[bool], initial_state: bool, return_state: bool
+    *,
+    state_size: int,
+    zoh: bool,
+    reverse: Sequence[bool],
+    initial_state: bool,
+    return_state: bool,
+    kind: torch.dtype,
 ) -> dict[str, object]:
     """Return what a backend may refuse a call for."""
     return {
@@ -271,4 +273,5 @@ def _facts(
         "reverse": any(reverse),
         "initial_state": initial_state,
         "state": return_state,
+        "kind": kind,
     }

@@ -1,9 +1,8 @@
 """The one place where the shapes of the operator's arguments are checked and spelt out."""
 
-from functools import reduce
-
-import torch
 from torch import Tensor
+
+from auharness.ops.backends import full_type
 
 __all__ = ["fitted"]
 
@@ -30,8 +29,7 @@ def fitted(
     _, batch, token, dim = u.shape
     state = A.shape[-1]
     # the state keeps full precision: it is a running sum of small steps
-    given = [x for x in (u, delta, A, B, C, D, z, delta_bias, initial_state) if x is not None]
-    kind = reduce(torch.promote_types, (x.dtype for x in given), torch.float32)
+    kind = full_type(u, delta, A, B, C, D, z, delta_bias, initial_state)
 
     def spelt_out(name: str, x: Tensor, *shape: int) -> Tensor:
         try:

@@ -7,19 +7,24 @@ asked for.
 from collections.abc import Sequence
 from functools import cache, reduce
 from importlib import import_module
+from typing import Final
 
 import torch
 from torch import Tensor
 
-from auharness.ops.backends import needs
+from auharness.ops.backends import import_problem, needs
 
-__all__ = ["mamba_ssm_missing", "mamba_ssm_refuses", "selective_scan_mamba_ssm"]
+__all__ = ["INSTALL", "mamba_ssm_missing", "mamba_ssm_refuses", "selective_scan_mamba_ssm"]
 
 _INTERFACE = "mamba_ssm.ops.selective_scan_interface"
 _LARGEST_STATE = 256
 
-_INSTALL = "MAMBA_FORCE_BUILD=TRUE MAMBA_KEEP_CUDA_BUILD=TRUE pip install --no-deps --no-build-isolation mamba-ssm"
-_installed = needs("mamba_ssm", install=_INSTALL, device="cuda")
+INSTALL: Final = (
+    "MAMBA_FORCE_BUILD=TRUE MAMBA_KEEP_CUDA_BUILD=TRUE pip install --no-deps --no-build-isolation mamba-ssm"
+)
+"""The command that builds the package with its compiled scan, which needs nvcc."""
+
+_installed = needs("mamba_ssm", install=INSTALL, device="cuda", load=False)
 
 
 @cache
@@ -28,24 +33,28 @@ def mamba_ssm_missing() -> str | None:
     reason = _installed()
     if reason is not None:
         return reason
-    try:
-        extension = import_module("selective_scan_cuda")
-        # an empty module of that name is how the package's other kernels are reached without this one
-        if not all(callable(getattr(extension, name, None)) for name in ("fwd", "bwd")):
-            raise ImportError("selective_scan_cuda is a stub")
-        import_module(_INTERFACE)
-    except ImportError as error:
-        return f"the compiled scan of mamba-ssm does not import ({error}); docs/gpu.md says how to build it"
-    return None
+    reason = import_problem("the compiled scan of mamba-ssm", _load)
+    return reason and f"{reason}; docs/gpu.md says how to build it"
+
+
+def _load() -> None:
+    extension = import_module("selective_scan_cuda")
+    # an empty module of that name is how the package's other kernels are reached without this one
+    if not all(callable(getattr(extension, name, None)) for name in ("fwd", "bwd")):
+        raise ImportError("selective_scan_cuda is a stub")
+    import_module(_INTERFACE)
 
 
 def mamba_ssm_refuses(
-    u: Tensor, *, state_size: int, zoh: bool, reverse: bool, initial_state: bool, state: bool
+    u: Tensor, *, state_size: int, zoh: bool, reverse: bool, initial_state: bool, state: bool, kind: torch.dtype
 ) -> str | None:
-    """Return why the package's scan cannot serve this call, or None; `state` says whether the last one is asked for."""
+    """Return why the package's scan cannot serve this call, or None.
+
+    `state` says whether the last one is asked for, `kind` in which type the operator is to compute.
+    """
     if not u.is_cuda:
         return f"its kernel reads CUDA tensors, u is on {u.device}"
-    if u.dtype == torch.float64:
+    if kind == torch.float64:
         return "its kernel has no float64"
     if zoh:
         return "its kernel discretises by Euler only"
@@ -81,9 +90,8 @@ def selective_scan_mamba_ssm(
     The tensors that have tokens may be half precision. No gradient passes through the state that is returned.
     """
     by_token = [x for x in (u, delta, B, C, z) if x is not None]
-    # the kernel reads them in one type, float32 at most
+    # the kernel reads them in one type
     kind = reduce(torch.promote_types, (x.dtype for x in by_token))
-    kind = torch.float32 if kind == torch.float64 else kind
 
     def tokens_last(x: Tensor) -> Tensor:
         return x[0].mT.to(kind).contiguous()

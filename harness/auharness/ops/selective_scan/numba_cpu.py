@@ -17,7 +17,6 @@ from auharness.ops.numba_vectors import WIDTH
 from auharness.ops.scan import scan_positions
 from auharness.ops.selective_scan import numba_kernels as kernels
 from auharness.ops.selective_scan.numba_kernels import SEGMENT, Gradients, Scratch, Sequences, Weights
-from auharness.ops.selective_scan.torch_fast import selective_scan_torch
 from auharness.ops.threads import over_threads
 
 __all__ = ["selective_scan_numba"]
@@ -65,18 +64,7 @@ def selective_scan_numba(
     reverse: Sequence[bool],
     suffix: int,
 ) -> tuple[Tensor, Tensor]:
-    """Compute what `selective_scan_reference` computes; once differentiable in every tensor.
-
-    The kernels know float32 only; float64, which comes here where some other tensor than `u` has it, goes to torch.
-    """
-    if u.dtype != torch.float32:
-        return selective_scan_torch(
-            *(u, delta, A, B, C, D, z, delta_bias, initial_state),
-            softplus=softplus,
-            zoh=zoh,
-            reverse=reverse,
-            suffix=suffix,
-        )
+    """Compute what `selective_scan_reference` computes, in float32; once differentiable in every tensor."""
     options = _Options(softplus, zoh, tuple(reverse), suffix)
     inputs = _Inputs(u, delta, A, B, C, D, z, delta_bias, initial_state)
     if torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in inputs):

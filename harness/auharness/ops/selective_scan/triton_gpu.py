@@ -25,7 +25,7 @@ from auharness.ops.selective_scan.triton_kernels import (
 __all__ = ["selective_scan_triton"]
 
 _CHANNELS: Final = 32
-"""Channels of a program, one per lane; also what kept states are blocked by."""
+"""Channels of a program, one per lane of a warp."""
 _EVERY: Final = 24
 """Tokens between two states that are kept for the backward pass; groups of 3 and of 4 tokens fit into them."""
 _CHUNK: Final = 4 * _EVERY
@@ -35,14 +35,14 @@ _WIDE: Final = 2**31
 
 _STRIDES: Final = {
     **dict.fromkeys(("u", "delta", "z", "b", "c", "dy"), "gbt"),
-    **dict.fromkeys(("first", "d_last"), "gbd"),
-    **{"a": "gd", "skip": "g", "bias": "g"},
+    **dict.fromkeys(("first", "d_last"), "gb"),
+    **dict.fromkeys(("a", "skip", "bias"), "g"),
 }
-"""Axes of which the kernels are told the stride: direction, sequence (batch), token, channel (d)."""
+"""Axes of which the kernels are told the stride: direction, sequence (batch), token."""
 
 
 class _Inputs(NamedTuple):
-    """The arguments of the operator, in its order."""
+    """The arguments of the operator, in its order; channels lie beside each other, also in `a` and `first`."""
 
     u: Tensor
     delta: Tensor
@@ -85,13 +85,15 @@ def selective_scan_triton(
     Every tensor keeps its type in memory; all arithmetic is float32. Up to 256 states per channel.
     """
     options = _Options(softplus, zoh, tuple(reverse), suffix)
-    given = (u, delta, A, B, C, D, z, delta_bias, initial_state)
+    # both are small, and read once: in memory `[..., N, channel]`
+    a, first = A.mT, None if initial_state is None else initial_state.mT
+    given = (u, delta, a, B, C, D, z, delta_bias, first)
     inputs = _Inputs(*(x if x is None else _unit_stride(x) for x in given))  # type: ignore[arg-type]  # as given
     if torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in inputs):
         y, last = _SelectiveScan.apply(options, *inputs)  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        return y, last
-    y, last, _ = _forward(inputs, options, save=False)
-    return y, last
+    else:
+        y, last, _ = _forward(inputs, options, save=False)
+    return y, last.mT
 
 
 class _SelectiveScan(torch.autograd.Function):
@@ -112,8 +114,8 @@ class _SelectiveScan(torch.autograd.Function):
 
 def _forward(inputs: _Inputs, options: _Options, *, save: bool) -> tuple[Tensor, Tensor, Tensor | None]:
     """Return y, the last state, and the states to `save` for the backward pass."""
-    cut = _Cut(inputs, options, lanes=1)
-    y, last = inputs.u.new_empty(inputs.u.shape), cut.full(cut.channels, cut.states)
+    cut = _Cut(inputs, options)
+    y, last = inputs.u.new_empty(inputs.u.shape), cut.full(cut.states, cut.channels)
     starts = cut.kept(triton.cdiv(cut.tokens, _EVERY)) if save else None
     carried = None
     if cut.chunks > 1:
@@ -129,7 +131,7 @@ def _backward(
     inputs: _Inputs, options: _Options, starts: Tensor, dy: Tensor | None, d_last: Tensor | None
 ) -> tuple[Tensor | None, ...]:
     """Return the gradients of the inputs, in their order."""
-    cut = _Cut(inputs, options, lanes=2)
+    cut = _Cut(inputs, options)
     dy = torch.zeros_like(inputs.u) if dy is None else _unit_stride(dy)
     d_last = None if d_last is None else _unit_stride(d_last)
     carried = None
@@ -139,9 +141,9 @@ def _backward(
         cut.launch(carry_states, {"first": d_last, "local": carried, "total": total, "BACK": True}, chunks=1)
     given = {"starts": starts, "dy": dy, "d_last": d_last, "carried": carried, "scratch": cut.scratch()}
     flags = {"HAS_LAST": d_last is not None, "CARRIED": carried is not None}
-    own = {"d_first": cut.full(cut.channels, cut.states)}
+    own = {"d_first": cut.full(cut.states, cut.channels)}
     # one part per chunk, or per block of channels, to be added in a fixed order
-    sums = {"d_a": cut.full(cut.chunks, cut.channels, cut.states)}
+    sums = {"d_a": cut.full(cut.chunks, cut.states, cut.channels)}
     parts = {name: cut.full(cut.tokens, cut.states, parts=cut.blocks) for name in ("d_b", "d_c")}
     for name in ("u", "delta", "z"):
         x = getattr(inputs, name)
@@ -156,22 +158,21 @@ def _backward(
 class _Cut:
     """How a call is cut into programs, the memory they write to and the arguments that its kernels share."""
 
-    def __init__(self, inputs: _Inputs, options: _Options, *, lanes: int) -> None:
+    def __init__(self, inputs: _Inputs, options: _Options) -> None:
         self.inputs = inputs
         *chain, self.tokens, self.channels = inputs.u.shape
-        self.chain, self.states = tuple(chain), inputs.a.shape[-1]
+        self.chain, self.states = tuple(chain), inputs.a.shape[-2]
         self.blocks = triton.cdiv(self.channels, _CHANNELS)
         self.chunks, self.span = _chunks(math.prod(chain) * self.blocks, self.tokens, inputs.u.device)
-        padded = triton.next_power_of_2(self.states)
-        lanes = min(lanes, padded)
-        # up to 16 numbers of a tile per thread
-        self.warps = max(1, padded // 16)
+        self.padded = triton.next_power_of_2(self.states)
+        # up to 16 states per thread
+        self.warps = max(1, self.padded // 16)
         self.align = 8 if all(step % 8 == 0 for x in (inputs.b, inputs.c) for step in x.stride()[:3]) else 1
         self.shared = {
             **{"tokens": self.tokens, "channels": self.channels, "batch": chain[1], "blocks": self.blocks},
-            **{"chunks": self.chunks, "span": self.span, "every": _EVERY, "one": 1},
+            **{"chunks": self.chunks, "span": self.span, "every": _EVERY, "zero": 0},
             **{"backwards": sum(flag << way for way, flag in enumerate(options.reverse)), "suffix": options.suffix},
-            **{"N": self.states, "NR": padded // lanes, "NL": lanes, "BD": _CHANNELS, "ALIGN": self.align},
+            **{"N": self.states, "NP": self.padded, "BD": _CHANNELS, "ALIGN": self.align},
             **{"SOFTPLUS": options.softplus, "ZOH": options.zoh},
         }
 
@@ -203,8 +204,7 @@ class _Cut:
 
     def scratch(self) -> Tensor:
         """Return uninitialised memory for the states inside a piece of `_EVERY` tokens, per program."""
-        tile = self.shared["NR"] * self.shared["NL"] * _CHANNELS
-        return self.full(self.chunks * self.blocks, _EVERY // 3, tile)
+        return self.full(self.chunks * self.blocks, _EVERY // 3, self.padded * _CHANNELS)
 
 
 def _chunks(programs: int, tokens: int, device: torch.device) -> tuple[int, int]:

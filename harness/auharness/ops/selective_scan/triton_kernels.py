@@ -1,8 +1,9 @@
 """The kernels of the Triton backend: one program per direction, sequence, chunk of tokens and block of channels.
 
-A state is a register tile `[NR, BD, NL]`, the channels along the lanes of a warp; state `n = NR nl + nr`, so that a
-thread holds consecutive ones. Time runs in groups of tokens written out by hand: the loads of a group come before its
-stores. Rates carry log2(e), so that a decay is one exp2. A token past the end has step size 0 and changes nothing.
+A state is a tile `[NP, BD]`, N padded to a power of two, with one channel per lane of a warp and its states in
+registers, so that only the gradients of B and C need sums across lanes. Time runs in groups of tokens written out by
+hand: the loads of a group come before its stores. Rates carry log2(e), so that a decay is one exp2. A token past the
+end has step size 0 and changes nothing.
 """
 
 # what a kernel takes and returns has no type in Python
@@ -25,16 +26,17 @@ _NEAR = tl.constexpr(0.35 * math.log2(math.e))
 _M1, _M2, _M3, _M4, _M5, _M6 = (tl.constexpr(math.log(2) ** k / math.factorial(k + 1)) for k in range(1, 7))
 _S1, _S2, _S3, _S4, _S5, _S6 = (tl.constexpr(math.log(2) ** k / (math.factorial(k) * (k + 2))) for k in range(1, 7))
 
-_SIZES = ["tokens", "channels", "batch", "blocks", "chunks", "span", "every", "backwards", "suffix", "one"]
+_SIZES = ["tokens", "channels", "batch", "blocks", "chunks", "span", "every", "backwards", "suffix", "zero"]
 _STRIDES = [f"{x}_{axis}" for x in ("u", "delta", "z", "b", "c", "dy") for axis in "gbt"]
-_MORE_STRIDES = ["a_g", "a_d", "skip_g", "bias_g", "first_g", "first_b", "first_d", "d_last_g", "d_last_b", "d_last_d"]
+_MORE_STRIDES = ["a_g", "skip_g", "bias_g", "first_g", "first_b", "d_last_g", "d_last_b"]
 
 
 def _kernel(function: Any) -> Any:
     """Compile once for all shapes.
 
-    `one` is the number 1 and must not be known either: where the compiler sees consecutive addresses it lays a tile
-    out for 16-byte accesses, several channels or states per lane, and then exchanges data between lanes at every token.
+    `zero` is the number 0 and must not be known either: added to an address it hides that the address is aligned. The
+    compiler then sees channels that are neighbours, which puts them into the lanes of a warp, but nothing that invites
+    it to load several of them into one lane; the layout that this gives the state needs no exchange between lanes.
     """
     return triton.jit(function, do_not_specialize=[*_SIZES, *_STRIDES, *_MORE_STRIDES])
 
@@ -48,10 +50,10 @@ def _program(blocks, chunks, batch):
 
 
 @triton.jit
-def _axes(block, channels, N: tl.constexpr, NR: tl.constexpr, NL: tl.constexpr, BD: tl.constexpr):
-    """Return the channels `[BD]` and states `[NR, 1, NL]` of a block, and which of them exist."""
+def _axes(block, channels, N: tl.constexpr, NP: tl.constexpr, BD: tl.constexpr):
+    """Return the channels `[BD]` and states `[NP, 1]` of a block, and which of them exist."""
     channel = block * BD + tl.arange(0, BD)
-    state = tl.arange(0, NR)[:, None, None] + NR * tl.arange(0, NL)[None, None, :]
+    state = tl.arange(0, NP)[:, None]
     return channel, channel < channels, state, state < N
 
 
@@ -151,7 +153,7 @@ def _held_by_rate(exponent, decay, size, inverse, held):
 @triton.jit
 def _advance(h, size, u, b, rate, inverse, ZOH: tl.constexpr):
     """Return the state after a token, and the decay that took it there."""
-    size_, u_ = size[None, :, None], u[None, :, None]
+    size_, u_ = size[None, :], u[None, :]
     exponent = size_ * rate
     decay = tl.exp2(exponent)
     taken_in = _held(exponent, decay, size_, inverse) * (b * u_) if ZOH else b * (size_ * u_)
@@ -159,25 +161,25 @@ def _advance(h, size, u, b, rate, inverse, ZOH: tl.constexpr):
 
 
 @triton.jit
-def _over_states(x):
-    """Sum over the states: within a thread first, then across lanes."""
-    return tl.sum(tl.sum(x, 0), 1)
-
-
-@triton.jit
 def _answer(h, u, c, z, skips, HAS_Z: tl.constexpr):
     """Return y of a token."""
-    y = _over_states(h * c) + skips * u
+    y = tl.sum(h * c, 0) + skips * u
     if HAS_Z:
         y *= z * _sigmoid(z)
     return y
 
 
 @triton.jit
-def _rates(a, a_d, one, channel, live, state, live_n):
-    """Return A log2(e), and 1 / A where A is not 0; both 0 in lanes that stand for nothing."""
-    at = a + channel[None, :, None] * a_d + state * one
-    rate = tl.load(at, mask=live[None, :, None] & live_n, other=0.0).to(tl.float32)
+def _tile(x, channels, channel, live, state, live_n):
+    """Load `x [N, channel]`, zero in lanes that stand for nothing."""
+    at = x + state * channels + channel[None, :]
+    return tl.load(at, mask=live[None, :] & live_n, other=0.0).to(tl.float32)
+
+
+@triton.jit
+def _rates(a, channels, channel, live, state, live_n):
+    """Return A log2(e), and 1 / A where A is not 0."""
+    rate = _tile(a, channels, channel, live, state, live_n)
     return rate * _LOG2E, tl.where(rate == 0, 0.0, 1.0 / tl.where(rate == 0, 1.0, rate))
 
 
@@ -191,22 +193,18 @@ def _per_channel(x, x_g, way, channel, live, HAS: tl.constexpr):
 
 
 @triton.jit
-def _kept(channel, state, one, N: tl.constexpr):
-    """Return where a tile lies in a kept state `[channel / 32, N, channel % 32]`.
-
-    Only the part of the channel is unknown, and it has 64 bits: the rest then goes into the instructions.
-    """
-    lane = (channel // 32) * (32 * N) + channel % 32
-    return lane[None, :, None].to(tl.int64) * one + state * 32
+def _kept(block, state, zero, N: tl.constexpr, BD: tl.constexpr):
+    """Return where a tile lies in a kept state `[block, N, BD]`."""
+    return block * (N * BD) + zero + state * BD + tl.arange(0, BD)[None, :]
 
 
 @_kernel
 def scan_forward(
     u, delta, a, b, c, skip, z, bias, first, carried, starts, y, last,
-    tokens, channels, batch, blocks, chunks, span, every, backwards, suffix, one,
-    u_g, u_b, u_t, delta_g, delta_b, delta_t, a_g, a_d, b_g, b_b, b_t, c_g, c_b, c_t, skip_g, z_g, z_b, z_t, bias_g,
-    first_g, first_b, first_d,
-    N: tl.constexpr, NR: tl.constexpr, NL: tl.constexpr, BD: tl.constexpr, ALIGN: tl.constexpr, WIDE: tl.constexpr,
+    tokens, channels, batch, blocks, chunks, span, every, backwards, suffix, zero,
+    u_g, u_b, u_t, delta_g, delta_b, delta_t, a_g, b_g, b_b, b_t, c_g, c_b, c_t, skip_g, z_g, z_b, z_t, bias_g,
+    first_g, first_b,
+    N: tl.constexpr, NP: tl.constexpr, BD: tl.constexpr, ALIGN: tl.constexpr, WIDE: tl.constexpr,
     SOFTPLUS: tl.constexpr, ZOH: tl.constexpr, HAS_SKIP: tl.constexpr, HAS_Z: tl.constexpr, HAS_BIAS: tl.constexpr,
     HAS_FIRST: tl.constexpr, CARRIED: tl.constexpr, SAVE: tl.constexpr,
 ):  # fmt: skip
@@ -215,12 +213,12 @@ def scan_forward(
     A chunk of `span` tokens starts from `carried [chain, chunk, kept]` if CARRIED, else from `first` or zeros.
     """
     block, chunk, seq, way = _program(blocks, chunks, batch)
-    channel, live, state, live_n = _axes(block, channels, N, NR, NL, BD)
-    tile = live[None, :, None] & live_n
+    channel, live, state, live_n = _axes(block, channels, N, NP, BD)
+    tile = live[None, :] & live_n
     chain = way * batch + seq
     pivot = _pivot(backwards, way, tokens, suffix)
 
-    rate, inverse = _rates(a + way * a_g, a_d, one, channel, live, state, live_n)
+    rate, inverse = _rates(a + way * a_g, channels, channel, live, state, live_n)
     skips = _per_channel(skip, skip_g, way, channel, live, HAS_SKIP)
     biases = _per_channel(bias, bias_g, way, channel, live, HAS_BIAS)
     u += way * u_g + seq * u_b + channel
@@ -231,17 +229,16 @@ def scan_forward(
     if HAS_Z:
         z += way * z_g + seq * z_b + channel
     y += chain * tokens * channels + channel
-    kept_size = tl.cdiv(channels, 32) * 32 * N
+    kept_size = blocks * (N * BD)
     if SAVE:
-        starts += chain * tl.cdiv(tokens, every) * kept_size + _kept(channel, state, one, N)
+        starts += chain * tl.cdiv(tokens, every) * kept_size + _kept(block, state, zero, N, BD)
 
-    h = tl.zeros([NR, BD, NL], tl.float32)
+    h = tl.zeros([NP, BD], tl.float32)
     if CARRIED:
-        at = carried + (chain * chunks + chunk) * kept_size + _kept(channel, state, one, N)
+        at = carried + (chain * chunks + chunk) * kept_size + _kept(block, state, zero, N, BD)
         h = tl.load(at, mask=tile, other=0.0)
     elif HAS_FIRST:
-        at = first + way * first_g + seq * first_b + channel[None, :, None] * first_d + state * one
-        h = tl.load(at, mask=tile, other=0.0).to(tl.float32)
+        h = _tile(first + way * first_g + seq * first_b, channels, channel, live, state, live_n)
 
     # u, delta and z come from far: their rows are one group ahead
     step = chunk * span
@@ -280,7 +277,7 @@ def scan_forward(
         z0, z1, z2, z3 = w0, w1, w2, w3
 
     if chunk == chunks - 1:
-        tl.store(last + (chain * channels + channel[None, :, None]) * N + state * one, h, mask=tile)
+        tl.store(last + (chain * N + state) * channels + channel[None, :], h, mask=tile)
 
 
 @triton.jit
@@ -293,26 +290,26 @@ def _retreat(g, before, after, decay, size, slope, u, b, c, dy, z, skips, rate, 
     dz = dy
     if HAS_Z:
         gate = _sigmoid(z)
-        dz = dy * (_over_states(after * c) + skips * u) * gate * (1.0 + z * (1.0 - gate))
+        dz = dy * (tl.sum(after * c, 0) + skips * u) * gate * (1.0 + z * (1.0 - gate))
         dy = dy * z * gate
-    dy_, u_, size_ = dy[None, :, None], u[None, :, None], size[None, :, None]
+    dy_, u_, size_ = dy[None, :], u[None, :], size[None, :]
     g = g + c * dy_
-    dc = tl.sum(after * dy_, 1)
+    dc = tl.sum(after * dy_, 1)[:, None]
     earlier = g * decay
     by_exponent = earlier * before
-    d_size = _over_states(by_exponent * rate) * _LN2
+    d_size = tl.sum(by_exponent * rate, 0) * _LN2
     if ZOH:
         exponent = size_ * rate
         held = _held(exponent, decay, size_, inverse)
         taken = g * held
-        du = _over_states(taken * b)
-        db = tl.sum(taken * u_, 1)
-        d_size += u * _over_states(earlier * b)
+        du = tl.sum(taken * b, 0)
+        db = tl.sum(taken * u_, 1)[:, None]
+        d_size += u * tl.sum(earlier * b, 0)
         d_rate += by_exponent * size_ + g * (b * u_) * _held_by_rate(exponent, decay, size_, inverse, held)
     else:
-        taken = _over_states(g * b)
+        taken = tl.sum(g * b, 0)
         du = size * taken
-        db = tl.sum(g * (size_ * u_), 1)
+        db = tl.sum(g * (size_ * u_), 1)[:, None]
         d_size += u * taken
         d_rate += by_exponent * size_
     return earlier, d_rate, du + skips * dy, d_size * slope, dz, db, dc, dy
@@ -322,10 +319,10 @@ def _retreat(g, before, after, decay, size, slope, u, b, c, dy, z, skips, rate, 
 def scan_backward(
     u, delta, a, b, c, skip, z, bias, starts, dy, d_last, carried, scratch,
     d_u, d_delta, d_z, d_b, d_c, d_a, d_skip, d_bias, d_first,
-    tokens, channels, batch, blocks, chunks, span, every, backwards, suffix, one,
-    u_g, u_b, u_t, delta_g, delta_b, delta_t, a_g, a_d, b_g, b_b, b_t, c_g, c_b, c_t, skip_g, z_g, z_b, z_t, bias_g,
-    dy_g, dy_b, dy_t, d_last_g, d_last_b, d_last_d,
-    N: tl.constexpr, NR: tl.constexpr, NL: tl.constexpr, BD: tl.constexpr, ALIGN: tl.constexpr, WIDE: tl.constexpr,
+    tokens, channels, batch, blocks, chunks, span, every, backwards, suffix, zero,
+    u_g, u_b, u_t, delta_g, delta_b, delta_t, a_g, b_g, b_b, b_t, c_g, c_b, c_t, skip_g, z_g, z_b, z_t, bias_g,
+    dy_g, dy_b, dy_t, d_last_g, d_last_b,
+    N: tl.constexpr, NP: tl.constexpr, BD: tl.constexpr, ALIGN: tl.constexpr, WIDE: tl.constexpr,
     SOFTPLUS: tl.constexpr, ZOH: tl.constexpr, HAS_SKIP: tl.constexpr, HAS_Z: tl.constexpr, HAS_BIAS: tl.constexpr,
     HAS_LAST: tl.constexpr, CARRIED: tl.constexpr,
 ):  # fmt: skip
@@ -335,14 +332,12 @@ def scan_backward(
     the state after a chunk comes from `carried [chain, chunk, kept]` if CARRIED, else from `d_last` or is zero.
     """
     block, chunk, seq, way = _program(blocks, chunks, batch)
-    channel, live, state, live_n = _axes(block, channels, N, NR, NL, BD)
-    tile = live[None, :, None] & live_n
-    column = tl.arange(0, NR)[:, None] + NR * tl.arange(0, NL)[None, :]
-    live_c = column < N
+    channel, live, state, live_n = _axes(block, channels, N, NP, BD)
+    tile = live[None, :] & live_n
     chain = way * batch + seq
     pivot = _pivot(backwards, way, tokens, suffix)
 
-    rate, inverse = _rates(a + way * a_g, a_d, one, channel, live, state, live_n)
+    rate, inverse = _rates(a + way * a_g, channels, channel, live, state, live_n)
     skips = _per_channel(skip, skip_g, way, channel, live, HAS_SKIP)
     biases = _per_channel(bias, bias_g, way, channel, live, HAS_BIAS)
     u += way * u_g + seq * u_b + channel
@@ -356,23 +351,21 @@ def scan_backward(
         z += way * z_g + seq * z_b + channel
         d_z += chain * tokens * channels + channel
     part = (block * (tl.num_programs(0) // (blocks * chunks)) + chain) * tokens * N
-    d_b += part + column
-    d_c += part + column
-    kept_size = tl.cdiv(channels, 32) * 32 * N
-    starts += chain * tl.cdiv(tokens, every) * kept_size + _kept(channel, state, one, N)
+    d_b += part + state
+    d_c += part + state
+    kept_size = blocks * (N * BD)
+    starts += chain * tl.cdiv(tokens, every) * kept_size + _kept(block, state, zero, N, BD)
     # this program's own memory, one tile per group of three steps
-    lane = tl.arange(0, BD)[None, :, None] * NL + tl.arange(0, NL)[None, None, :]
-    scratch += tl.program_id(0).to(tl.int64) * (every // 3) * (NR * BD * NL)
-    scratch += lane.to(tl.int64) * one + tl.arange(0, NR)[:, None, None] * (BD * NL)
+    scratch += tl.program_id(0).to(tl.int64) * (every // 3) * (NP * BD) + zero
+    scratch += state * BD + tl.arange(0, BD)[None, :]
 
-    g = tl.zeros([NR, BD, NL], tl.float32)
+    g = tl.zeros([NP, BD], tl.float32)
     if CARRIED:
-        at = carried + (chain * chunks + chunk) * kept_size + _kept(channel, state, one, N)
+        at = carried + (chain * chunks + chunk) * kept_size + _kept(block, state, zero, N, BD)
         g = tl.load(at, mask=tile, other=0.0)
     elif HAS_LAST:
-        at = d_last + way * d_last_g + seq * d_last_b + channel[None, :, None] * d_last_d + state * one
-        g = tl.load(at, mask=tile, other=0.0).to(tl.float32)
-    d_rate = tl.zeros([NR, BD, NL], tl.float32)
+        g = _tile(d_last + way * d_last_g + seq * d_last_b, channels, channel, live, state, live_n)
+    d_rate = tl.zeros([NP, BD], tl.float32)
     d_skips = tl.zeros([BD], tl.float32)
     d_biases = tl.zeros([BD], tl.float32)
 
@@ -398,13 +391,13 @@ def scan_backward(
             h, _ = _advance(h, s0, u0, b0, rate, inverse, ZOH)
             h, _ = _advance(h, s1, u1, b1, rate, inverse, ZOH)
             h, _ = _advance(h, s2, u2, b2, rate, inverse, ZOH)
-            tl.store(scratch + group * (NR * BD * NL), h)
+            tl.store(scratch + group * (NP * BD), h)
         tl.debug_barrier()
         # 2. each group once more, its states now in registers, and back
         for left in range(groups):
             group = groups - 1 - left
             step = start + 3 * group
-            h0 = tl.load(scratch + group * (NR * BD * NL))
+            h0 = tl.load(scratch + group * (NP * BD))
             u0, u1, u2 = _three_rows(u, u_t, step, tokens, pivot, live, WIDE)
             s0, s1, s2 = _three_rows(delta, delta_t, step, tokens, pivot, live, WIDE)
             dy0, dy1, dy2 = _three_rows(dy, dy_t, step, tokens, pivot, live, WIDE)
@@ -432,27 +425,28 @@ def scan_backward(
             d_biases += ds0 + ds1 + ds2
             _put_three_rows(d_u, channels, step, tokens, pivot, live, du0, du1, du2, WIDE)
             _put_three_rows(d_delta, channels, step, tokens, pivot, live, ds0, ds1, ds2, WIDE)
-            _put_three_rows(d_b, N, step, tokens, pivot, live_c, db0, db1, db2, WIDE)
-            _put_three_rows(d_c, N, step, tokens, pivot, live_c, dc0, dc1, dc2, WIDE)
+            _put_three_rows(d_b, N, step, tokens, pivot, live_n, db0, db1, db2, WIDE)
+            _put_three_rows(d_c, N, step, tokens, pivot, live_n, dc0, dc1, dc2, WIDE)
             if HAS_Z:
                 _put_three_rows(d_z, channels, step, tokens, pivot, live, dz0, dz1, dz2, WIDE)
 
-    part = (chain * chunks + chunk) * channels + channel
-    tl.store(d_a + part[None, :, None] * N + state * one, d_rate, mask=tile)
+    part = chain * chunks + chunk
+    tl.store(d_a + (part * N + state) * channels + channel[None, :], d_rate, mask=tile)
+    part = part * channels + channel
     if HAS_SKIP:
         tl.store(d_skip + part, d_skips, mask=live)
     if HAS_BIAS:
         tl.store(d_bias + part, d_biases, mask=live)
     if chunk == 0:
-        tl.store(d_first + (chain * channels + channel[None, :, None]) * N + state * one, g, mask=tile)
+        tl.store(d_first + (chain * N + state) * channels + channel[None, :], g, mask=tile)
 
 
 @_kernel
 def chunk_states(
     u, delta, a, b, bias, local, total,
-    tokens, channels, batch, blocks, chunks, span, backwards, suffix, one,
-    u_g, u_b, u_t, delta_g, delta_b, delta_t, a_g, a_d, b_g, b_b, b_t, bias_g,
-    N: tl.constexpr, NR: tl.constexpr, NL: tl.constexpr, BD: tl.constexpr, ALIGN: tl.constexpr, WIDE: tl.constexpr,
+    tokens, channels, batch, blocks, chunks, span, backwards, suffix, zero,
+    u_g, u_b, u_t, delta_g, delta_b, delta_t, a_g, b_g, b_b, b_t, bias_g,
+    N: tl.constexpr, NP: tl.constexpr, BD: tl.constexpr, ALIGN: tl.constexpr, WIDE: tl.constexpr,
     SOFTPLUS: tl.constexpr, ZOH: tl.constexpr, HAS_BIAS: tl.constexpr,
 ):  # fmt: skip
     """Write the state after each chunk had it started from zero, and the sum of its step sizes.
@@ -460,16 +454,16 @@ def chunk_states(
     `local [chain, chunk, kept]`, `total [chain, chunk, channel]`.
     """
     block, chunk, seq, way = _program(blocks, chunks, batch)
-    channel, live, state, live_n = _axes(block, channels, N, NR, NL, BD)
+    channel, live, state, live_n = _axes(block, channels, N, NP, BD)
     chain = way * batch + seq
     pivot = _pivot(backwards, way, tokens, suffix)
-    rate, inverse = _rates(a + way * a_g, a_d, one, channel, live, state, live_n)
+    rate, inverse = _rates(a + way * a_g, channels, channel, live, state, live_n)
     biases = _per_channel(bias, bias_g, way, channel, live, HAS_BIAS)
     u += way * u_g + seq * u_b + channel
     delta += way * delta_g + seq * delta_b + channel
     b += (way * b_g + seq * b_b) * ALIGN + state
 
-    h = tl.zeros([NR, BD, NL], tl.float32)
+    h = tl.zeros([NP, BD], tl.float32)
     sizes = tl.zeros([BD], tl.float32)
     for step in range(chunk * span, tl.minimum(chunk * span + span, tokens), 4):
         u0, u1, u2, u3 = _four_rows(u, u_t, step, tokens, pivot, live, WIDE)
@@ -486,8 +480,8 @@ def chunk_states(
         sizes += (s0 + s1) + (s2 + s3)
 
     row = chain * chunks + chunk
-    at = local + row * (tl.cdiv(channels, 32) * 32 * N) + _kept(channel, state, one, N)
-    tl.store(at, h, mask=live[None, :, None] & live_n)
+    at = local + row * (blocks * (N * BD)) + _kept(block, state, zero, N, BD)
+    tl.store(at, h, mask=live[None, :] & live_n)
     tl.store(total + row * channels + channel, sizes, mask=live)
 
 
@@ -496,15 +490,15 @@ def _give_back(g, size, c, dy, z, rate, HAS_Z: tl.constexpr):
     """Return the gradient of the state before a token, given that of the state after it."""
     if HAS_Z:
         dy = dy * z * _sigmoid(z)
-    return (g + c * dy[None, :, None]) * tl.exp2(size[None, :, None] * rate)
+    return (g + c * dy[None, :]) * tl.exp2(size[None, :] * rate)
 
 
 @_kernel
 def chunk_gradients(
     delta, a, c, z, bias, dy, local, total,
-    tokens, channels, batch, blocks, chunks, span, backwards, suffix, one,
-    delta_g, delta_b, delta_t, a_g, a_d, c_g, c_b, c_t, z_g, z_b, z_t, bias_g, dy_g, dy_b, dy_t,
-    N: tl.constexpr, NR: tl.constexpr, NL: tl.constexpr, BD: tl.constexpr, ALIGN: tl.constexpr, WIDE: tl.constexpr,
+    tokens, channels, batch, blocks, chunks, span, backwards, suffix, zero,
+    delta_g, delta_b, delta_t, a_g, c_g, c_b, c_t, z_g, z_b, z_t, bias_g, dy_g, dy_b, dy_t,
+    N: tl.constexpr, NP: tl.constexpr, BD: tl.constexpr, ALIGN: tl.constexpr, WIDE: tl.constexpr,
     SOFTPLUS: tl.constexpr, HAS_Z: tl.constexpr, HAS_BIAS: tl.constexpr,
 ):  # fmt: skip
     """Write what each chunk's outputs give to the gradient of the state before it, and the sum of its step sizes.
@@ -512,10 +506,10 @@ def chunk_gradients(
     `local [chain, chunk, kept]`, `total [chain, chunk, channel]`.
     """
     block, chunk, seq, way = _program(blocks, chunks, batch)
-    channel, live, state, live_n = _axes(block, channels, N, NR, NL, BD)
+    channel, live, state, live_n = _axes(block, channels, N, NP, BD)
     chain = way * batch + seq
     pivot = _pivot(backwards, way, tokens, suffix)
-    rate, _inverse = _rates(a + way * a_g, a_d, one, channel, live, state, live_n)
+    rate, _inverse = _rates(a + way * a_g, channels, channel, live, state, live_n)
     biases = _per_channel(bias, bias_g, way, channel, live, HAS_BIAS)
     delta += way * delta_g + seq * delta_b + channel
     c += (way * c_g + seq * c_b) * ALIGN + state
@@ -523,7 +517,7 @@ def chunk_gradients(
     if HAS_Z:
         z += way * z_g + seq * z_b + channel
 
-    g = tl.zeros([NR, BD, NL], tl.float32)
+    g = tl.zeros([NP, BD], tl.float32)
     sizes = tl.zeros([BD], tl.float32)
     groups = tl.cdiv(tl.minimum(span, tokens - chunk * span), 4)
     for left in range(groups):
@@ -545,15 +539,15 @@ def chunk_gradients(
         sizes += (s0 + s1) + (s2 + s3)
 
     row = chain * chunks + chunk
-    at = local + row * (tl.cdiv(channels, 32) * 32 * N) + _kept(channel, state, one, N)
-    tl.store(at, g, mask=live[None, :, None] & live_n)
+    at = local + row * (blocks * (N * BD)) + _kept(block, state, zero, N, BD)
+    tl.store(at, g, mask=live[None, :] & live_n)
     tl.store(total + row * channels + channel, sizes, mask=live)
 
 
 @_kernel
 def carry_states(
-    a, first, local, total, channels, batch, blocks, chunks, one, a_g, a_d, first_g, first_b, first_d,
-    N: tl.constexpr, NR: tl.constexpr, NL: tl.constexpr, BD: tl.constexpr,
+    a, first, local, total, channels, batch, blocks, chunks, zero, a_g, first_g, first_b,
+    N: tl.constexpr, NP: tl.constexpr, BD: tl.constexpr,
     HAS_FIRST: tl.constexpr, BACK: tl.constexpr,
 ):  # fmt: skip
     """Turn what each chunk does from zero into what it starts from, in place; BACK runs from the last chunk.
@@ -561,21 +555,20 @@ def carry_states(
     `local [chain, chunk, kept]`, `total [chain, chunk, channel]`, `first [directions, batch, channel, N]`.
     """
     block, _, seq, way = _program(blocks, 1, batch)
-    channel, live, state, live_n = _axes(block, channels, N, NR, NL, BD)
-    tile = live[None, :, None] & live_n
+    channel, live, state, live_n = _axes(block, channels, N, NP, BD)
+    tile = live[None, :] & live_n
     chain = way * batch + seq
-    rate, _inverse = _rates(a + way * a_g, a_d, one, channel, live, state, live_n)
-    kept_size = tl.cdiv(channels, 32) * 32 * N
-    local += _kept(channel, state, one, N)
+    rate, _inverse = _rates(a + way * a_g, channels, channel, live, state, live_n)
+    kept_size = blocks * (N * BD)
+    local += _kept(block, state, zero, N, BD)
     total += channel
 
-    h = tl.zeros([NR, BD, NL], tl.float32)
+    h = tl.zeros([NP, BD], tl.float32)
     if HAS_FIRST:
-        at = first + way * first_g + seq * first_b + channel[None, :, None] * first_d + state * one
-        h = tl.load(at, mask=tile, other=0.0).to(tl.float32)
+        h = _tile(first + way * first_g + seq * first_b, channels, channel, live, state, live_n)
     for i in range(chunks):
         row = chain * chunks + (chunks - 1 - i if BACK else i)
         own = tl.load(local + row * kept_size, mask=tile, other=0.0)
         size = tl.load(total + row * channels, mask=live, other=0.0)
         tl.store(local + row * kept_size, h, mask=tile)
-        h = tl.exp2(size[None, :, None] * rate) * h + own
+        h = tl.exp2(size[None, :] * rate) * h + own

@@ -11,16 +11,14 @@ from typing import Final, Literal, Protocol, overload
 import torch
 from torch import Tensor
 
-from auharness.errors import UsageError, near
-from auharness.ops.backends import Backend, choose, full_precision, needs, resolve
-from auharness.ops.scan import Direction
+from auharness.ops.backends import Backend, choose, full_precision, full_type, resolve
+from auharness.ops.scan import Direction, check_suffix, reverse_flags
 from auharness.ops.ssd.arguments import fitted
+from auharness.ops.ssd.mamba_ssm import mamba_ssm_missing, ssd_mamba_ssm
 from auharness.ops.ssd.reference import ssd_reference
 from auharness.ops.ssd.torch_fast import ssd_torch
 
 __all__ = ["BACKENDS", "ssd", "ssd_backend"]
-
-_REVERSE: Final[Mapping[str, tuple[bool, ...]]] = {"forward": (False,), "reverse": (True,), "both": (False, True)}
 
 
 class _Scan(Protocol):
@@ -43,10 +41,10 @@ class _Scan(Protocol):
     ) -> tuple[Tensor, Tensor]: ...
 
 
-def _not_for_kernels(x: Tensor, **facts: object) -> str | None:
+def _not_for_kernels(x: Tensor, *, kind: torch.dtype, **facts: object) -> str | None:
     if x.device.type != "cuda":
         return f"its kernels run on CUDA, the tensors are on {x.device.type}"
-    if x.dtype == torch.float64:
+    if kind == torch.float64:
         return "its kernels have no float64"
     if x.dtype == torch.float32 and not _tf32_allowed():
         return "its kernels round float32 products to TF32 (torch.set_float32_matmul_precision('high') allows that)"
@@ -61,16 +59,11 @@ def _tf32_allowed() -> bool:
     return matmul.allow_tf32
 
 
-# of all of mamba-ssm only Python and Triton are needed here, and its compiled parts take long to build
-_INSTALL: Final = (
-    "MAMBA_SKIP_CUDA_BUILD=TRUE MAMBA_FORCE_BUILD=TRUE pip install --no-deps --no-build-isolation mamba-ssm"
-)
-
 BACKENDS: Final[Mapping[str, Backend[_Scan]]] = MappingProxyType(
     {
         "mamba-ssm": Backend(
-            "auharness.ops.ssd.mamba_ssm:ssd_mamba_ssm",
-            missing=needs("mamba_ssm", install=_INSTALL, device="cuda"),
+            ssd_mamba_ssm,
+            missing=mamba_ssm_missing,
             refuses=_not_for_kernels,
             reads_half=True,
         ),
@@ -90,7 +83,7 @@ def ssd_backend(x: Tensor, *, backend: str | None = None) -> str:
     >>> ssd_backend(torch.zeros(1, 4, 2, 8))
     'torch'
     """
-    return resolve("ssd", BACKENDS, x, backend)
+    return resolve("ssd", BACKENDS, x, backend, kind=full_type(x))
 
 
 @overload
@@ -164,20 +157,15 @@ def ssd(
         UsageError: unknown `direction` or `backend`, or `suffix` out of range.
         ValueError: tensors whose shapes do not fit together.
     """
-    if direction not in _REVERSE:
-        raise UsageError(
-            f"ssd has no direction '{direction}'{near(direction, _REVERSE)} (directions: {', '.join(_REVERSE)})"
-        )
-    reverse = _REVERSE[direction]
+    reverse = reverse_flags("ssd", direction)
     both = len(reverse) == 2
     if not both:
         x, dt, A, B, C = x[None], dt[None], A[None], B[None], C[None]
         initial_state = None if initial_state is None else initial_state[None]
-    entry = choose("ssd", BACKENDS, x, backend)
-    tensors = fitted(x, dt, A, B, C, initial_state, directions=len(reverse), widen=not entry.reads_half)
-    token = x.shape[2]
-    if not 0 <= suffix <= token:
-        raise UsageError(f"ssd: suffix is {suffix}, expected 0 to {token}, the number of tokens")
+    arguments = x, dt, A, B, C, initial_state
+    entry = choose("ssd", BACKENDS, x, backend, kind=full_type(*arguments))
+    tensors = fitted(*arguments, directions=len(reverse), widen=not entry.reads_half)
+    check_suffix("ssd", suffix, x.shape[2])
     with full_precision(x.device):
         y, state = entry.run(*tensors, reverse=reverse, suffix=suffix)
     y = y.to(x.dtype)

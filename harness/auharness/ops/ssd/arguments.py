@@ -1,9 +1,8 @@
 """The one place where the shapes of the operator's arguments are checked and spelt out."""
 
-from functools import reduce
-
-import torch
 from torch import Tensor
+
+from auharness.ops.backends import full_type
 
 __all__ = ["fitted"]
 
@@ -28,8 +27,7 @@ def fitted(
     _, batch, token, head, width = x.shape
     state, groups = _groups(B, C, head)
     # the state keeps full precision: it is a running sum of small steps
-    given = [tensor for tensor in (x, dt, A, B, C, initial_state) if tensor is not None]
-    kind = reduce(torch.promote_types, (tensor.dtype for tensor in given), torch.float32)
+    kind = full_type(x, dt, A, B, C, initial_state)
 
     def spelt_out(name: str, tensor: Tensor, *shape: int) -> Tensor:
         try:

@@ -16,11 +16,24 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from auharness.ops.backends import import_problem, needs
 from auharness.ops.scan import in_scan_order
 
-__all__ = ["ssd_mamba_ssm"]
+__all__ = ["mamba_ssm_missing", "ssd_mamba_ssm"]
 
 _CHUNK: Final = 256  # tokens; what the authors' layer asks for
+
+# of all of mamba-ssm only Python and Triton are needed here, and its compiled parts take long to build
+_INSTALL: Final = (
+    "MAMBA_SKIP_CUDA_BUILD=TRUE MAMBA_FORCE_BUILD=TRUE pip install --no-deps --no-build-isolation mamba-ssm"
+)
+_installed = needs("mamba_ssm", install=_INSTALL, device="cuda", load=False)
+
+
+@cache
+def mamba_ssm_missing() -> str | None:
+    """Return why the package's kernels cannot run on this machine, or None; imports them if they are there."""
+    return _installed() or import_problem("the Triton part of mamba-ssm", _kernels)
 
 
 def ssd_mamba_ssm(

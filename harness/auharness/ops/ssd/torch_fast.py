@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from auharness.ops.backends import full_precision
 from auharness.ops.scan import in_scan_order
 
 __all__ = ["ssd_torch"]
@@ -78,7 +79,8 @@ class _SSD(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, d_y: Tensor, d_state: Tensor) -> tuple[Tensor, ...]:
         states, *tensors = ctx.saved_tensors
-        return _backward(_Inputs(*tensors), states, d_y, d_state)
+        with full_precision(d_y.device):
+            return _backward(_Inputs(*tensors), states, d_y, d_state)
 
 
 class _Span(NamedTuple):

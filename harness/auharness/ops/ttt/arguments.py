@@ -1,32 +1,14 @@
 """Where the test-time-training operators check their arguments; every message begins with the operator's name."""
 
 from collections.abc import Mapping
-from typing import Final
 
 import torch
 from torch import Tensor
 
-from auharness.errors import UsageError, near
+from auharness.errors import UsageError
+from auharness.ops.scan import check_suffix
 
-__all__ = ["check_range", "query_sizes", "reverse_flags", "spelt_out"]
-
-_REVERSE: Final[Mapping[str, tuple[bool, ...]]] = {"forward": (False,), "reverse": (True,), "both": (False, True)}
-
-
-def reverse_flags(operator: str, direction: str) -> tuple[bool, ...]:
-    """Return for each scan of a direction whether it reads the tokens backwards.
-
-    Raises:
-        UsageError: unknown direction.
-
-    >>> reverse_flags("ttt_linear", "both")
-    (False, True)
-    """
-    if direction not in _REVERSE:
-        raise UsageError(
-            f"{operator} has no direction '{direction}'{near(direction, _REVERSE)} (directions: {', '.join(_REVERSE)})"
-        )
-    return _REVERSE[direction]
+__all__ = ["check_range", "query_sizes", "spelt_out"]
 
 
 def check_range(operator: str, length: int, scales: int, *, mini_batch: int, suffix: int) -> None:
@@ -38,8 +20,7 @@ def check_range(operator: str, length: int, scales: int, *, mini_batch: int, suf
     """
     if mini_batch < 1:
         raise UsageError(f"{operator}: mini_batch is {mini_batch}, expected at least 1; set it to the tokens per row")
-    if not 0 <= suffix <= length:
-        raise UsageError(f"{operator}: suffix is {suffix}, expected 0 to {length}, the number of tokens")
+    check_suffix(operator, suffix, length)
     if scales < min(mini_batch, length):
         raise ValueError(f"{operator}: token_scale has {scales} entries, mini-batches have {min(mini_batch, length)}")
 

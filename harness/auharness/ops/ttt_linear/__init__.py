@@ -1,17 +1,19 @@
 """TTT-Linear: a sequence mixer whose hidden state is a linear model that learns at test time (arXiv:2407.04620).
 
-`reference.py` defines it, `torch_fast.py` computes the same with a hand-written backward, `README.md` derives both.
+`reference.py` defines it, `torch_fast.py` computes the same with a hand-written backward, `triton_gpu.py` and
+`numba_cpu.py` too, compiled for GPU and CPU; `README.md` derives them.
 """
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, Literal, Protocol, overload
 
+import torch
 from torch import Tensor
 
-from auharness.ops.backends import Backend, choose, full_precision, resolve
-from auharness.ops.scan import Direction
-from auharness.ops.ttt.arguments import check_range, reverse_flags
+from auharness.ops.backends import Backend, choose, full_precision, full_type, needs, resolve
+from auharness.ops.scan import Direction, reverse_flags
+from auharness.ops.ttt.arguments import check_range
 from auharness.ops.ttt_linear.arguments import fitted
 from auharness.ops.ttt_linear.reference import ttt_linear_reference
 from auharness.ops.ttt_linear.torch_fast import ttt_linear_torch
@@ -41,8 +43,58 @@ class _Scan(Protocol):
     ) -> tuple[Tensor, Tensor, Tensor]: ...
 
 
+def _not_for_triton(q: Tensor, *, mini_batch: int, kind: torch.dtype = torch.float32, **facts: object) -> str | None:
+    d, rows = q.shape[-1], min(mini_batch, q.shape[-2])
+    if not q.is_cuda:
+        return f"its kernels run on a GPU, q is on {q.device}"
+    if torch.float64 in (q.dtype, kind):
+        return "its kernels have no float64"
+    if rows > 64:
+        return f"its mini-batches have at most 64 tokens, not {rows}"
+    if d not in (16, 32, 64, 128):
+        return f"its heads are 16, 32, 64 or 128 wide, not {d}"
+    return _too_large(q, d, rows)
+
+
+def _too_large(q: Tensor, d: int, rows: int) -> str | None:
+    """Say where a GPU's shared memory is too small for a tile; what a tile needs was read off compiled kernels."""
+    if q.dtype in (torch.float16, torch.bfloat16):
+        need = 64 if d <= 64 else 144
+    elif d <= 64:
+        need = 64 if rows <= 16 else 96 if rows <= 32 else 128
+    else:
+        need = 192 if rows <= 16 else 384
+    device = torch.cuda.get_device_properties(q.device)
+    room = device.shared_memory_per_block_optin // 1024  # type: ignore[attr-defined]  # its stub forgets it
+    name = str(q.dtype).removeprefix("torch.")
+    size = f"{name} heads of {d} and mini-batches of {rows}"
+    return f"{size} need {need} KB of shared memory, the device has {room}" if need > room else None
+
+
+def _not_for_numba(q: Tensor, *, kind: torch.dtype = torch.float32, **facts: object) -> str | None:
+    if q.device.type != "cpu":
+        return f"its kernels run on the CPU, q is on {q.device}"
+    if torch.float64 in (q.dtype, kind):
+        return "its kernels have no float64"
+    return "torch.compile cannot look into its kernels" if torch.compiler.is_compiling() else None
+
+
 BACKENDS: Final[Mapping[str, Backend[_Scan]]] = MappingProxyType(
-    {"torch": Backend(ttt_linear_torch), "reference": Backend(ttt_linear_reference)}
+    {
+        "triton": Backend(
+            "auharness.ops.ttt_linear.triton_gpu:ttt_linear_triton",
+            missing=needs("triton", extra="gpu", device="cuda"),
+            refuses=_not_for_triton,
+            reads_half=True,
+        ),
+        "numba": Backend(
+            "auharness.ops.ttt_linear.numba_cpu:ttt_linear_numba",
+            missing=needs("numba", extra="cpu"),
+            refuses=_not_for_numba,
+        ),
+        "torch": Backend(ttt_linear_torch),
+        "reference": Backend(ttt_linear_reference),
+    }
 )
 """Implementations by name, in order of preference."""
 
@@ -53,8 +105,7 @@ def ttt_linear_backend(q: Tensor, *, mini_batch: int = 16, backend: str | None =
     Raises:
         UsageError: `backend` is unknown or cannot serve this tensor.
 
-    >>> import torch
-    >>> ttt_linear_backend(torch.zeros(1, 1, 4, 8))
+    >>> ttt_linear_backend(torch.zeros(1, 1, 4, 8, dtype=torch.float64))
     'torch'
     """
     return resolve("ttt_linear", BACKENDS, q, backend, mini_batch=mini_batch)
@@ -138,7 +189,7 @@ def ttt_linear(
             the two in one pass: every tensor then has a leading axis of 2 (one per direction) or 1 (shared), only
             `token_scale` may also stay `[mini_batch]`.
         suffix: tokens at the end (CLS) that are read last in either direction (AU-TTT, eq. 6).
-        backend: `torch` or `reference`; unset takes the fastest that serves these tensors.
+        backend: `triton` (GPU), `numba` (CPU), `torch` or `reference`; unset takes the fastest that can.
         return_state: also return the state after the last token.
 
     Returns:
@@ -155,10 +206,9 @@ def ttt_linear(
         q, k, v, lr, w0, b0, ln_weight, ln_bias = (x[None] for x in (q, k, v, lr, w0, b0, ln_weight, ln_bias))
     if not both or token_scale.ndim == 1:
         token_scale = token_scale[None]
-    entry = choose("ttt_linear", BACKENDS, q, backend, mini_batch=mini_batch)
-    tensors = fitted(
-        *(q, k, v, lr, token_scale, w0, b0, ln_weight, ln_bias), directions=len(reverse), widen=not entry.reads_half
-    )
+    arguments = q, k, v, lr, token_scale, w0, b0, ln_weight, ln_bias
+    entry = choose("ttt_linear", BACKENDS, q, backend, mini_batch=mini_batch, kind=full_type(*arguments))
+    tensors = fitted(*arguments, directions=len(reverse), widen=not entry.reads_half)
     check_range("ttt_linear", tensors[0].shape[-2], tensors[4].shape[-1], mini_batch=mini_batch, suffix=suffix)
     with full_precision(q.device):
         out, w, b = entry.run(*tensors, mini_batch=mini_batch, eps=eps, reverse=reverse, suffix=suffix)

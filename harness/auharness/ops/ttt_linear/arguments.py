@@ -1,8 +1,8 @@
 """The one place where the shapes of the operator's arguments are checked and spelt out."""
 
-import torch
 from torch import Tensor
 
+from auharness.ops.backends import full_type
 from auharness.ops.ttt.arguments import query_sizes, spelt_out
 
 __all__ = ["fitted"]
@@ -25,7 +25,7 @@ def fitted(
     """Return the tensors with the axes of directions and batch spelt out (as views); `widen` to one type >= float32."""
     batch, head, token, d = query_sizes("ttt_linear", q)
     # the state keeps full precision: it is a running sum of small steps
-    kind = torch.promote_types(torch.promote_types(q.dtype, w0.dtype), torch.float32)
+    kind = full_type(q, k, v, lr, token_scale, w0, b0, ln_weight, ln_bias)
     w0, b0 = (x if x.ndim == 5 else x[:, None] for x in (w0, b0))
     expected = {
         "q": (q, (batch, head, token, d)),

@@ -1,9 +1,12 @@
 """Triton kernels of TTT-Linear: one launch each way, one program per chain (direction x batch x head).
 
-A program walks over tiles of `ROWS` tokens that hold `STEPS` whole mini-batches of `K`; rows left over, and tokens behind
-the end, are padding. `README.md` beside this file derives the formulas and explains the tile; its names are used here.
-Shapes: tiles of tokens `[ROWS, D]`, states `[D, D]` and `[D]`, both without the mean of each row.
+A program walks over tiles of `ROWS` rows that hold `STEPS` whole mini-batches of `K` tokens; rows left over, and those
+behind the last token, are padding. `README.md` beside this file derives the formulas and the tile; its names are used
+here. Tiles of tokens are `[ROWS, D]`, states `[D, D]` and `[D]`, both without the mean of each row.
 """
+
+# what a kernel takes and returns has no type in Python
+# mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator"
 
 import triton
 import triton.language as tl
@@ -48,13 +51,20 @@ def _store_tokens(pointer, value, place, stride, inside, D: tl.constexpr):
 
 @triton.jit
 def _load_first_state(w0, b0, w0_row, w0_column, b0_column, D: tl.constexpr):
-    """Return the first state without the mean of each row, and those means."""
     i = tl.arange(0, D)
     w = tl.load(w0 + i[:, None] * w0_row + i[None, :] * w0_column).to(tl.float32)
-    b = tl.load(b0 + i * b0_column).to(tl.float32)
-    w_mean = tl.sum(w, 1) / D
-    b_mean = tl.sum(b, 0) / D
-    return w - w_mean[:, None], b - b_mean, w_mean, b_mean
+    return w, tl.load(b0 + i * b0_column).to(tl.float32)
+
+
+@triton.jit
+def _means(w, b, D: tl.constexpr):
+    return tl.sum(w, 1) / D, tl.sum(b, 0) / D
+
+
+@triton.jit
+def _centred(w, b, D: tl.constexpr):
+    w_mean, b_mean = _means(w, b, D)
+    return w - w_mean[:, None], b - b_mean
 
 
 @triton.jit
@@ -71,67 +81,101 @@ def _store_state(pointer, w, b, wanted, D: tl.constexpr):
 
 
 @triton.jit
-def _scores(x, k, PRECISION: tl.constexpr):
-    """Return `[x, 1] [k, 1]^T`."""
-    return tl.dot(x, tl.trans(k), input_precision=PRECISION) + 1.0
+def _scores(x, y, PRECISION: tl.constexpr):
+    """Return `[x, 1] [y, 1]^T`."""
+    return tl.dot(x, tl.trans(y), input_precision=PRECISION) + 1.0
 
 
 @triton.jit
-def _earlier(scores, scale, K: tl.constexpr, ROWS: tl.constexpr):
-    """Keep what keys of earlier mini-batches of the tile say to each row, times `scale`."""
-    row = tl.arange(0, ROWS)
-    return tl.where(row[None, :] < (row - row % K)[:, None], scores * scale, 0.0)
+def _earlier(key, query, K: tl.constexpr):
+    """Return whether a key is in an earlier mini-batch than a query, given their rows in the tile."""
+    return key < query - query % K
 
 
 @triton.jit
-def _seen(scores, scale, tau, K: tl.constexpr, ROWS: tl.constexpr):
-    """Weigh what each query sees of the keys: `scale` in earlier mini-batches, `tau` of the query in its own."""
-    row = tl.arange(0, ROWS)
-    own = tl.where(row[None, :] <= row[:, None], scores * tau[:, None], 0.0)
-    return tl.where(row[None, :] < (row - row % K)[:, None], scores * scale, own)
+def _own(key, query, K: tl.constexpr):
+    """Return whether a key is in the mini-batch of a query and not behind it, given their rows in the tile."""
+    return (key <= query) & (key >= query - query % K)
 
 
 @triton.jit
-def _gradient(z, c, c_mean, square, inside, eps, D: tl.constexpr):
-    """Return g, the scale r of the normalisation of z, and mean(a n); a = square n + c.
+def _seen(scores, key, query, tau, last, K: tl.constexpr):
+    """Scale what queries see of the steps of keys: `tau` of the query in its mini-batch, `last` in earlier ones."""
+    return tl.where(_own(key, query, K), scores * tau, tl.where(_earlier(key, query, K), scores * last, 0.0))
 
-    The sums need one another nowhere, so that they are one wait and not four.
+
+@triton.jit
+def _link(k, key, query, scale, K: tl.constexpr, PRECISION: tl.constexpr):
+    """Return what moves the z of a key (here `query`) per step h of a key of an earlier mini-batch of the tile."""
+    return tl.where(_earlier(key, query, K), _scores(k, k, PRECISION) * scale, 0.0).to(k.dtype)
+
+
+@triton.jit
+def _load_norm(ln_weight, ln_bias):
+    return tl.load(ln_weight).to(tl.float32), tl.load(ln_bias).to(tl.float32)
+
+
+@triton.jit
+def _moments(z, c, c_mean, square, inside, eps, D: tl.constexpr):
+    """Return r, mean(a) and mean(a n) of every row, where a = square n + c.
+
+    No sum needs another, so that they are one wait and not four.
     """
     r = tl.where(inside, tl.rsqrt(tl.sum(z * z, 1) / D + eps), 0.0)
     a_mean = r * (tl.sum(square * z, 1) / D) + c_mean
-    along = r * (r * (tl.sum(square * z * z, 1) / D) + tl.sum(c * z, 1) / D)
-    n = z * r[:, None]
-    return r[:, None] * (square * n + c - a_mean[:, None] - n * along[:, None]), r, along
+    along = r * (r * (tl.sum(square * (z * z), 1) / D) + tl.sum(c * z, 1) / D)
+    return r, a_mean, along
+
+
+@triton.jit
+def _gradient(z, c, square, scale, r, a_mean, along):
+    """Return `scale g`, g = r (a - mean(a) - n mean(a n)), in three multiply-adds per element."""
+    of_z = square * (scale * r * r)[:, None] - (scale * r * r * along)[:, None]
+    return z * of_z + (c * (scale * r)[:, None] - (scale * r * a_mean)[:, None])
+
+
+@triton.jit
+def _round(z_first, link, h, lr, c, c_mean, square, inside, eps, D: tl.constexpr, PRECISION: tl.constexpr):
+    """Return h, z and the moments of z, given the steps h of earlier mini-batches."""
+    z = tl.dot(link, h.to(link.dtype), acc=z_first, input_precision=PRECISION)
+    r, a_mean, along = _moments(z, c, c_mean, square, inside, eps, D)
+    return _gradient(z, c, square, lr, r, a_mean, along), z, r, a_mean, along
 
 
 @triton.jit
 def _learn(
     k, v, lr, w, b, ln_weight, ln_bias, last, inside, eps,
     K: tl.constexpr, STEPS: tl.constexpr, ROWS: tl.constexpr, D: tl.constexpr, PRECISION: tl.constexpr,
+    UNROLL: tl.constexpr,
 ):  # fmt: skip
-    """Return g, z, the scale r of z, and mean(a n) of every key of a tile, each at the state of its mini-batch.
+    """Return h = lr g of every key of a tile, each at the state of its mini-batch, and z, c and the moments behind it.
 
-    Every round computes all mini-batches from the gradients of the round before; the first is right at once, the next
-    after one more round, and so on.
+    Every round computes all mini-batches from the steps of the round before; the first is right at once, the next after
+    one more round, and so on.
     """
-    weight, bias = tl.load(ln_weight).to(tl.float32), tl.load(ln_bias).to(tl.float32)
+    weight, bias = _load_norm(ln_weight, ln_bias)
     square = (weight * weight)[None, :]
     c = weight[None, :] * (bias[None, :] - (v.to(tl.float32) - k.to(tl.float32)))
     c_mean = tl.sum(c, 1) / D
     z_first = tl.dot(k, w.to(k.dtype), input_precision=PRECISION) + b[None, :]
     z = z_first
-    g, r, along = _gradient(z, c, c_mean, square, inside, eps, D)
+    r, a_mean, along = _moments(z, c, c_mean, square, inside, eps, D)
+    h = _gradient(z, c, square, lr, r, a_mean, along)
     if STEPS > 1:
-        link = _earlier(_scores(k, k, PRECISION), -last, K, ROWS).to(k.dtype)
-        for _ in range(STEPS - 1):
-            z = tl.dot(link, (lr[:, None] * g).to(k.dtype), acc=z_first, input_precision=PRECISION)
-            g, r, along = _gradient(z, c, c_mean, square, inside, eps, D)
-    return g, z, r, along
+        row = tl.arange(0, ROWS)
+        link = _link(k, row[None, :], row[:, None], -last, K, PRECISION)
+        if UNROLL:
+            for _ in tl.static_range(STEPS - 1):
+                h, z, r, a_mean, along = _round(z_first, link, h, lr, c, c_mean, square, inside, eps, D, PRECISION)
+        else:
+            for _ in range(STEPS - 1):
+                h, z, r, a_mean, along = _round(z_first, link, h, lr, c, c_mean, square, inside, eps, D, PRECISION)
+    return h, z, c, r, a_mean, along
 
 
 @triton.jit
 def _move(w, b, k, h, last, last_rest, whole, PRECISION: tl.constexpr):
-    """Return the state after a tile; h = lr g."""
+    """Return the state after a tile."""
     h = tl.where(whole, last, last_rest)[:, None] * h
     w = tl.dot(tl.trans(k), (-h).to(k.dtype), acc=w, input_precision=PRECISION)
     return w, b - tl.sum(h, 0)
@@ -142,14 +186,14 @@ def _read(
     q, k, h, w, b, last, tau,
     K: tl.constexpr, ROWS: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """Return what the queries of a tile read, before its normalisation, and the scores."""
-    scores = _scores(q, k, PRECISION)
+    """Return what the queries of a tile read, before its normalisation."""
+    row = tl.arange(0, ROWS)
+    seen = _seen(_scores(q, k, PRECISION), row[None, :], row[:, None], -tau[:, None], -last, K)
     read = tl.dot(q, w.to(q.dtype), input_precision=PRECISION) + b[None, :]
-    seen = _seen(scores, -last, -tau, K, ROWS).to(q.dtype)
-    return tl.dot(seen, h.to(q.dtype), acc=read, input_precision=PRECISION), scores
+    return tl.dot(seen.to(q.dtype), h.to(q.dtype), acc=read, input_precision=PRECISION)
 
 
-@triton.jit(do_not_specialize=["batch", "token", "suffix"])
+@triton.jit(do_not_specialize=["batch", "head", "token", "suffix"])
 def forward_kernel(
     q, k, v, lr, token_scale, w0, b0, ln_weight, ln_bias, out, w_last, b_last, states,
     q_direction, q_batch, q_head, q_token, k_direction, k_batch, k_head, k_token,
@@ -158,9 +202,9 @@ def forward_kernel(
     b0_direction, b0_batch, b0_head, b0_column, weight_direction, weight_head, weight_column,
     bias_direction, bias_head, bias_column, batch, head, token, suffix, eps,
     DIRECTIONS: tl.constexpr, REVERSE: tl.constexpr, K: tl.constexpr, STEPS: tl.constexpr, ROWS: tl.constexpr,
-    D: tl.constexpr, EVERY: tl.constexpr, PRECISION: tl.constexpr,
+    D: tl.constexpr, EVERY: tl.constexpr, PRECISION: tl.constexpr, UNROLL: tl.constexpr,
 ):  # fmt: skip
-    """Write the output, the last state, and unless `EVERY` is 0 the state before every `EVERY`-th tile but the first."""
+    """Write the output and the last state; with `EVERY`, also the state before each such tile but the first."""
     g, b, h, chain, backwards = _chain(batch, head, DIRECTIONS, REVERSE)
     q += g * q_direction + b * q_batch + h * q_head
     k += g * k_direction + b * k_batch + h * k_head
@@ -180,7 +224,9 @@ def forward_kernel(
     last_rest = tl.load(token_scale + (token - 1) % K * scale_position).to(tl.float32)
     w0 += g * w0_direction + b * w0_batch + h * w0_head
     b0 += g * b0_direction + b * b0_batch + h * b0_head
-    w, b_state, w_mean, b_mean = _load_first_state(w0, b0, w0_row, w0_column, b0_column, D)
+    w, b_state = _load_first_state(w0, b0, w0_row, w0_column, b0_column, D)
+    w_mean, b_mean = _means(w, b_state, D)
+    w, b_state = _centred(w, b_state, D)
 
     for tile in range(tiles):
         if EVERY:
@@ -191,14 +237,13 @@ def forward_kernel(
         values = _load_tokens(v, place, v_token, inside, D)
         queries = _load_tokens(q, place, q_token, inside, D)
         rate = tl.load(lr + place * lr_token, mask=inside, other=0.0).to(tl.float32)
-        gradient, _, _, _ = _learn(
-            keys, values, rate, w, b_state, ln_weight, ln_bias, last, inside, eps, K, STEPS, ROWS, D, PRECISION
+        step, _, _, _, _, _ = _learn(
+            keys, values, rate, w, b_state, ln_weight, ln_bias, last, inside, eps, K, STEPS, ROWS, D, PRECISION, UNROLL
         )
-        step = rate[:, None] * gradient
-        read, _ = _read(queries, keys, step, w, b_state, last, tau, K, ROWS, PRECISION)
+        read = _read(queries, keys, step, w, b_state, last, tau, K, ROWS, PRECISION)
         w, b_state = _move(w, b_state, keys, step, last, last_rest, whole, PRECISION)
         r = tl.rsqrt(tl.sum(read * read, 1) / D + eps)
-        weight, bias = tl.load(ln_weight).to(tl.float32), tl.load(ln_bias).to(tl.float32)
+        weight, bias = _load_norm(ln_weight, ln_bias)
         answer = queries.to(tl.float32) + weight[None, :] * (read * r[:, None]) + bias[None, :]
         _store_tokens(out, answer, place, head * D, inside, D)
 
@@ -213,44 +258,74 @@ def _through_norm(x, n, r, D: tl.constexpr):
 
 
 @triton.jit
-def _through_gradient(d_g, g, n, r, along, square, square_mean, square_n, square_nn, D: tl.constexpr):
-    """Return the gradients of z and of a, given that of g; as in `_gradient`, no sum waits for another."""
-    mean = tl.sum(d_g, 1) / D
-    on_n = tl.sum(d_g * n, 1) / D
-    on_g = tl.sum(d_g * g, 1) / D
-    on_square = r * (tl.sum(square * d_g, 1) / D - mean * square_mean - on_n * square_n)
-    on_square_n = r * (tl.sum(square * n * d_g, 1) / D - mean * square_n - on_n * square_nn)
-    d_a = r[:, None] * (d_g - mean[:, None] - n * on_n[:, None])
-    d_z = (square - along[:, None]) * d_a - on_n[:, None] * g - n * (on_square_n + on_g)[:, None] - on_square[:, None]
-    return r[:, None] * d_z, d_a
+def _through_gradient(d_h, lr, g, z, r, along, square, square_mean, square_n, square_nn, D: tl.constexpr):
+    """Return the gradient of z given that of h = lr g; as in `_moments`, no sum waits for another."""
+    mean = lr * (tl.sum(d_h, 1) / D)
+    on_n = lr * r * (tl.sum(d_h * z, 1) / D)
+    on_g = lr * (tl.sum(d_h * g, 1) / D)
+    on_square = r * (lr * (tl.sum(square * d_h, 1) / D) - mean * square_mean - on_n * square_n)
+    on_square_n = r * (lr * r * (tl.sum(square * (d_h * z), 1) / D) - mean * square_n - on_n * square_nn)
+    d_a = d_h * (lr * r * r)[:, None] - (z * (on_n * r * r * r)[:, None] + (mean * r * r)[:, None])
+    rest = g * (on_n * r)[:, None] + (z * ((on_square_n + on_g) * r * r)[:, None] + (on_square * r)[:, None])
+    return (square - along[:, None]) * d_a - rest
 
 
 @triton.jit
 def _unlearn(
-    base, k, g, z, r, along, lr, ln_weight, last,
+    base, k, lr, g, z, r, along, ln_weight, last,
     K: tl.constexpr, STEPS: tl.constexpr, ROWS: tl.constexpr, D: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """Return the gradients of h = lr g, of z and of a, given what reaches h otherwise than through later z of the tile.
+    """Return the gradients of h and of z, given what reaches h otherwise than through later z of the tile.
 
     The rounds of `_learn` backwards: the last mini-batch is right at once, the one before it after one more round.
     """
     weight = tl.load(ln_weight).to(tl.float32)
     square = (weight * weight)[None, :]
-    n = z * r[:, None]
     square_mean = tl.sum(weight * weight, 0) / D
-    square_n = tl.sum(square * n, 1) / D
-    square_nn = tl.sum(square * n * n, 1) / D
+    square_n = r * (tl.sum(square * z, 1) / D)
+    square_nn = r * r * (tl.sum(square * (z * z), 1) / D)
     d_h = base
-    d_z, d_a = _through_gradient(lr[:, None] * d_h, g, n, r, along, square, square_mean, square_n, square_nn, D)
+    d_z = _through_gradient(d_h, lr, g, z, r, along, square, square_mean, square_n, square_nn, D)
     if STEPS > 1:
-        link = tl.trans(_earlier(_scores(k, k, PRECISION), -last, K, ROWS).to(k.dtype))
+        row = tl.arange(0, ROWS)
+        link = _link(k, row[:, None], row[None, :], -last, K, PRECISION)
         for _ in range(STEPS - 1):
             d_h = tl.dot(link, d_z.to(k.dtype), acc=base, input_precision=PRECISION)
-            d_z, d_a = _through_gradient(lr[:, None] * d_h, g, n, r, along, square, square_mean, square_n, square_nn, D)
-    return d_h, d_z, d_a
+            d_z = _through_gradient(d_h, lr, g, z, r, along, square, square_mean, square_n, square_nn, D)
+    return d_h, d_z
 
 
-@triton.jit(do_not_specialize=["batch", "token", "suffix"])
+@triton.jit
+def _replay(
+    k, v, lr, w0, b0, states, scratch, ln_weight, ln_bias, k_token, v_token, lr_token,
+    w0_row, w0_column, b0_column, last, last_rest, tile, token, suffix, backwards, eps,
+    K: tl.constexpr, STEPS: tl.constexpr, ROWS: tl.constexpr, D: tl.constexpr, EVERY: tl.constexpr,
+    PRECISION: tl.constexpr,
+):  # fmt: skip
+    """Write the states before the tiles from the kept one up to `tile`, which is the last one that needs it."""
+    segment = tile // EVERY
+    if segment == 0:
+        w, b = _load_first_state(w0, b0, w0_row, w0_column, b0_column, D)
+        w, b = _centred(w, b, D)
+    else:
+        w, b = _load_state(states + (segment - 1) * ((D + 1) * D), D)
+    # other threads may still read the states of the segment behind
+    tl.debug_barrier()
+    _store_state(scratch, w, b, True, D)
+    for j in range(tile % EVERY):
+        place, inside, whole = _places(segment * EVERY + j, token, suffix, backwards, K, STEPS, ROWS)
+        keys = _load_tokens(k, place, k_token, inside, D)
+        values = _load_tokens(v, place, v_token, inside, D)
+        rate = tl.load(lr + place * lr_token, mask=inside, other=0.0).to(tl.float32)
+        h, _, _, _, _, _ = _learn(
+            keys, values, rate, w, b, ln_weight, ln_bias, last, inside, eps, K, STEPS, ROWS, D, PRECISION, False
+        )
+        w, b = _move(w, b, keys, h, last, last_rest, whole, PRECISION)
+        _store_state(scratch + (j + 1) * ((D + 1) * D), w, b, True, D)
+    tl.debug_barrier()
+
+
+@triton.jit(do_not_specialize=["batch", "head", "token", "suffix"])
 def backward_kernel(
     q, k, v, lr, token_scale, w0, b0, ln_weight, ln_bias, states, scratch, d_out, d_w_last, d_b_last,
     d_q, d_k, d_v, d_lr, d_w0, d_b0, sums,
@@ -263,10 +338,11 @@ def backward_kernel(
     DIRECTIONS: tl.constexpr, REVERSE: tl.constexpr, K: tl.constexpr, STEPS: tl.constexpr, ROWS: tl.constexpr,
     D: tl.constexpr, EVERY: tl.constexpr, LAST_STATE: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """Write the gradients of q, k, v, lr and the first state; per tile, sums for those of what tiles share.
+    """Write the gradients of q, k, v, lr and the first state, and `sums` from which the others are added up.
 
-    `sums [chains, tiles, 2 D + 3 ROWS]`: gradients of the weight and bias of the normalisation, then by row those of the
-    scale of the row's own position, of the last position, and of the last position of a shorter mini-batch.
+    `sums [chains, tiles, 4 D + 3 ROWS]`: gradients of the weight and bias of the normalisation, in the output, then in
+    the loss; then by row the gradients of three scales: of the position of the row, of the last position of a
+    mini-batch, and of the last position of a shorter mini-batch.
     """
     g, b, h, chain, backwards = _chain(batch, head, DIRECTIONS, REVERSE)
     q += g * q_direction + b * q_batch + h * q_head
@@ -280,10 +356,9 @@ def backward_kernel(
     d_v += first * D
     d_lr += first
     tiles = tl.cdiv(token, STEPS * K)
-    segments = tl.cdiv(tiles, EVERY)
-    states += chain * (segments - 1) * ((D + 1) * D)
+    states += chain * (tl.cdiv(tiles, EVERY) - 1) * ((D + 1) * D)
     scratch += chain * EVERY * ((D + 1) * D)
-    sums += chain * tiles * (2 * D + 3 * ROWS)
+    sums += chain * tiles * (4 * D + 3 * ROWS)
 
     i, row = tl.arange(0, D), tl.arange(0, ROWS)
     ln_weight += g * weight_direction + h * weight_head + i * weight_column
@@ -300,109 +375,106 @@ def backward_kernel(
     else:
         d_w, d_b = tl.zeros([D, D], tl.float32), tl.zeros([D], tl.float32)
 
-    for done in range(segments):
-        segment = segments - 1 - done
-        if segment == 0:
-            w, b_state, w_mean, b_mean = _load_first_state(w0, b0, w0_row, w0_column, b0_column, D)
+    for done in range(tiles):
+        tile = tiles - 1 - done
+        if EVERY == 1:
+            if tile == 0:
+                w, b_state = _load_first_state(w0, b0, w0_row, w0_column, b0_column, D)
+                w, b_state = _centred(w, b_state, D)
+            else:
+                w, b_state = _load_state(states + (tile - 1) * ((D + 1) * D), D)
         else:
-            w, b_state = _load_state(states + (segment - 1) * ((D + 1) * D), D)
-        start = segment * EVERY
-        inner = tl.minimum(EVERY, tiles - start)
-        if EVERY > 1:
-            # the states before the tiles of this segment, once more
-            tl.debug_barrier()
-            _store_state(scratch, w, b_state, True, D)
-            for j in range(inner - 1):
-                place, inside, whole = _places(start + j, token, suffix, backwards, K, STEPS, ROWS)
-                keys = _load_tokens(k, place, k_token, inside, D)
-                values = _load_tokens(v, place, v_token, inside, D)
-                rate = tl.load(lr + place * lr_token, mask=inside, other=0.0).to(tl.float32)
-                gradient, _, _, _ = _learn(
-                    keys, values, rate, w, b_state, ln_weight, ln_bias, last, inside, eps, K, STEPS, ROWS, D, PRECISION
-                )
-                w, b_state = _move(w, b_state, keys, rate[:, None] * gradient, last, last_rest, whole, PRECISION)
-                _store_state(scratch + (j + 1) * ((D + 1) * D), w, b_state, True, D)
-            tl.debug_barrier()
-        for j in range(inner):
-            tile = start + inner - 1 - j
-            if EVERY > 1:
-                w, b_state = _load_state(scratch + (inner - 1 - j) * ((D + 1) * D), D)
-            place, inside, whole = _places(tile, token, suffix, backwards, K, STEPS, ROWS)
-            keys = _load_tokens(k, place, k_token, inside, D)
-            values = _load_tokens(v, place, v_token, inside, D)
-            queries = _load_tokens(q, place, q_token, inside, D)
-            d_answer = _load_tokens(d_out, place, out_token, inside, D).to(tl.float32)
-            rate = tl.load(lr + place * lr_token, mask=inside, other=0.0).to(tl.float32)
+            if (done == 0) | (tile % EVERY == EVERY - 1):
+                _replay(
+                    k, v, lr, w0, b0, states, scratch, ln_weight, ln_bias, k_token, v_token, lr_token,
+                    w0_row, w0_column, b0_column, last, last_rest, tile, token, suffix, backwards, eps,
+                    K, STEPS, ROWS, D, EVERY, PRECISION,
+                )  # fmt: skip
+            w, b_state = _load_state(scratch + tile % EVERY * ((D + 1) * D), D)
+        place, inside, whole = _places(tile, token, suffix, backwards, K, STEPS, ROWS)
+        keys = _load_tokens(k, place, k_token, inside, D)
+        values = _load_tokens(v, place, v_token, inside, D)
+        queries = _load_tokens(q, place, q_token, inside, D)
+        rate = tl.load(lr + place * lr_token, mask=inside, other=0.0).to(tl.float32)
 
-            # 1. the forward pass of the tile
-            gradient, z, r, along = _learn(
-                keys, values, rate, w, b_state, ln_weight, ln_bias, last, inside, eps, K, STEPS, ROWS, D, PRECISION
-            )
-            step = rate[:, None] * gradient
-            read, scores = _read(queries, keys, step, w, b_state, last, tau, K, ROWS, PRECISION)
+        # 1. the forward pass of the tile
+        step, z, c, r, a_mean, along = _learn(
+            keys, values, rate, w, b_state, ln_weight, ln_bias, last, inside, eps, K, STEPS, ROWS, D, PRECISION, False
+        )
+        weight, bias = _load_norm(ln_weight, ln_bias)
+        gradient = _gradient(z, c, (weight * weight)[None, :], tl.full([ROWS], 1.0, tl.float32), r, a_mean, along)
+        read = _read(queries, keys, step, w, b_state, last, tau, K, ROWS, PRECISION)
 
-            # 2. through the normalisation of the output
-            weight = tl.load(ln_weight).to(tl.float32)
-            r_read = tl.where(inside, tl.rsqrt(tl.sum(read * read, 1) / D + eps), 0.0)
-            n_read = read * r_read[:, None]
-            d_weight = tl.sum(d_answer * n_read, 0)
-            d_bias = tl.sum(d_answer, 0)
-            d_read = _through_norm(weight[None, :] * d_answer, n_read, r_read, D).to(keys.dtype)
+        # 2. through the normalisation of the output
+        total = sums + tile * (4 * D + 3 * ROWS)
+        r_read = tl.where(inside, tl.rsqrt(tl.sum(read * read, 1) / D + eps), 0.0)
+        n_read = read * r_read[:, None]
+        d_answer = _load_tokens(d_out, place, out_token, inside, D).to(tl.float32)
+        tl.store(total + i, tl.sum(d_answer * n_read, 0))
+        tl.store(total + D + i, tl.sum(d_answer, 0))
+        d_read = _through_norm(weight[None, :] * d_answer, n_read, r_read, D).to(keys.dtype)
 
-            # 3. to the scores, to the scales, and to the steps h = lr g, as far as queries and the last state felt them
-            felt = -tl.dot(d_read, tl.trans(step.to(keys.dtype)), input_precision=PRECISION)
-            d_scores = _seen(felt, last, tau, K, ROWS).to(keys.dtype)
-            felt *= scores
-            d_last = tl.sum(_earlier(felt, 1.0, K, ROWS), 1)
-            d_tau = tl.sum(_seen(felt, 0.0, tl.full([ROWS], 1.0, tl.float32), K, ROWS), 1)
-            seen = tl.trans(_seen(scores, last, tau, K, ROWS).to(keys.dtype))
-            moved = tl.dot(keys, d_w.to(keys.dtype), input_precision=PRECISION) + d_b[None, :]
-            d_move = -tl.sum(moved * step, 1)
-            scale = tl.where(whole, last, last_rest)
-            d_step = -tl.dot(seen, d_read, acc=scale[:, None] * moved, input_precision=PRECISION)
+        # 3. to the steps h, from the queries and the last state that they moved
+        down, across = row[:, None], row[None, :]
+        seen = _seen(_scores(keys, queries, PRECISION), down, across, -tau[None, :], -last, K).to(keys.dtype)
+        scale = tl.where(whole, last, last_rest)
+        moved = tl.dot(keys, d_w.to(keys.dtype), input_precision=PRECISION) + d_b[None, :]
+        d_move = -rate * tl.sum(moved * gradient, 1)
+        base = tl.dot(seen, d_read, acc=-scale[:, None] * moved, input_precision=PRECISION)
 
-            # 4. the chain, backwards
-            d_step, d_z, d_a = _unlearn(
-                d_step, keys, gradient, z, r, along, rate, ln_weight, last, K, STEPS, ROWS, D, PRECISION
-            )
-            tl.store(d_lr + place * head, tl.sum(d_step * gradient, 1).to(d_lr.dtype.element_ty), mask=inside)
-            weight, bias = tl.load(ln_weight).to(tl.float32), tl.load(ln_bias).to(tl.float32)
-            error = bias[None, :] - (values.to(tl.float32) - keys.to(tl.float32))
-            d_weight += tl.sum(d_a * (2 * weight[None, :] * (z * r[:, None]) + error), 0)
-            d_error = weight[None, :] * d_a
-            d_bias += tl.sum(d_error, 0)
-            _store_tokens(d_v, -d_error, place, head * D, inside, D)
-            d_z_sum = tl.sum(d_z, 0)
-            d_z = d_z.to(keys.dtype)
+        # 4. the chain, backwards
+        d_step, d_z = _unlearn(base, keys, rate, gradient, z, r, along, ln_weight, last, K, STEPS, ROWS, D, PRECISION)
+        tl.store(d_lr + place * head, tl.sum(d_step * gradient, 1).to(d_lr.dtype.element_ty), mask=inside)
+        values = _load_tokens(v, place, v_token, inside, D)
+        weight, bias = _load_norm(ln_weight, ln_bias)
+        n = z * r[:, None]
+        d_a = _through_norm(rate[:, None] * d_step, n, r, D)
+        error = bias[None, :] - (values.to(tl.float32) - keys.to(tl.float32))
+        tl.store(total + 2 * D + i, tl.sum(d_a * (2 * weight[None, :] * n + error), 0))
+        d_error = weight[None, :] * d_a
+        tl.store(total + 3 * D + i, tl.sum(d_error, 0))
+        _store_tokens(d_v, -d_error, place, head * D, inside, D)
+        d_b += tl.sum(d_z, 0) + tl.sum(d_read.to(tl.float32), 0)
+        d_z = d_z.to(keys.dtype)
 
-            # 5. to queries and keys
-            w_t = tl.trans(w.to(keys.dtype))
-            d_queries = tl.dot(d_read, w_t, acc=d_answer, input_precision=PRECISION)
-            d_queries = tl.dot(d_scores, keys, acc=d_queries, input_precision=PRECISION)
-            _store_tokens(d_q, d_queries, place, head * D, inside, D)
-            d_keys = tl.dot(d_z, w_t, acc=d_error, input_precision=PRECISION)
-            d_keys = tl.dot(tl.trans(d_scores), queries, acc=d_keys, input_precision=PRECISION)
-            h_state = (-scale[:, None] * step).to(keys.dtype)
-            d_keys = tl.dot(h_state, tl.trans(d_w.to(keys.dtype)), acc=d_keys, input_precision=PRECISION)
-            if STEPS > 1:
-                felt = -tl.dot(d_z, tl.trans(step.to(keys.dtype)), input_precision=PRECISION)
-                d_last += tl.sum(_earlier(felt * _scores(keys, keys, PRECISION), 1.0, K, ROWS), 1)
-                d_link = _earlier(felt, last, K, ROWS).to(keys.dtype)
-                d_keys = tl.dot(d_link, keys, acc=d_keys, input_precision=PRECISION)
-                d_keys = tl.dot(tl.trans(d_link), keys, acc=d_keys, input_precision=PRECISION)
-            _store_tokens(d_k, d_keys, place, head * D, inside, D)
+        # 5. to queries and keys, and through the scores to the scales
+        taken = step.to(keys.dtype)
+        w_t = tl.trans(w.to(keys.dtype))
+        d_keys = tl.dot(d_z, w_t, acc=d_error, input_precision=PRECISION)
+        d_keys -= scale[:, None] * tl.dot(taken, tl.trans(d_w.to(keys.dtype)), input_precision=PRECISION)
+        d_w = tl.dot(tl.trans(queries), d_read, acc=d_w, input_precision=PRECISION)
+        d_w = tl.dot(tl.trans(keys), d_z, acc=d_w, input_precision=PRECISION)
 
-            # 6. to the state before the tile
-            d_w = tl.dot(tl.trans(queries), d_read, acc=d_w, input_precision=PRECISION)
-            d_w = tl.dot(tl.trans(keys), d_z, acc=d_w, input_precision=PRECISION)
-            d_b += tl.sum(d_read.to(tl.float32), 0) + d_z_sum
-
-            total = sums + tile * (2 * D + 3 * ROWS)
-            tl.store(total + i, d_weight)
-            tl.store(total + D + i, d_bias)
-            tl.store(total + 2 * D + row, d_tau)
-            tl.store(total + 2 * D + ROWS + row, d_last + tl.where(whole, d_move, 0.0))
-            tl.store(total + 2 * D + 2 * ROWS + row, tl.where(whole, 0.0, d_move))
+        felt = -tl.dot(d_read, tl.trans(taken), input_precision=PRECISION)
+        own = tl.where(_own(across, down, K), felt, 0.0)
+        through = tl.dot(own.to(keys.dtype), keys, input_precision=PRECISION)
+        d_tau = tl.sum(own, 1) + tl.sum(through * queries.to(tl.float32), 1)
+        d_answer = _load_tokens(d_out, place, out_token, inside, D).to(tl.float32)
+        d_queries = d_answer + tau[:, None] * through
+        d_queries = tl.dot(d_read, w_t, acc=d_queries, input_precision=PRECISION)
+        d_last = tl.where(whole, d_move, 0.0)
+        if STEPS > 1:
+            earlier = tl.where(_earlier(across, down, K), felt, 0.0)
+            through = tl.dot(earlier.to(keys.dtype), keys, input_precision=PRECISION)
+            d_last += tl.sum(earlier, 1) + tl.sum(through * queries.to(tl.float32), 1)
+            d_queries += last * through
+        _store_tokens(d_q, d_queries, place, head * D, inside, D)
+        felt = tl.dot(taken, tl.trans(d_read), input_precision=PRECISION)
+        d_scores = _seen(felt, down, across, -tau[None, :], -last, K)
+        d_keys = tl.dot(d_scores.to(keys.dtype), queries, acc=d_keys, input_precision=PRECISION)
+        if STEPS > 1:
+            felt = -tl.dot(d_z, tl.trans(taken), input_precision=PRECISION)
+            earlier = tl.where(_earlier(across, down, K), felt, 0.0)
+            through = tl.dot(earlier.to(keys.dtype), keys, input_precision=PRECISION)
+            d_last += tl.sum(earlier, 1) + tl.sum(through * keys.to(tl.float32), 1)
+            d_keys += last * through
+            felt = -tl.dot(taken, tl.trans(d_z), input_precision=PRECISION)
+            d_scores = tl.where(_earlier(down, across, K), felt * last, 0.0)
+            d_keys = tl.dot(d_scores.to(keys.dtype), keys, acc=d_keys, input_precision=PRECISION)
+        _store_tokens(d_k, d_keys, place, head * D, inside, D)
+        tl.store(total + 4 * D + row, d_tau)
+        tl.store(total + 4 * D + ROWS + row, d_last)
+        tl.store(total + 4 * D + 2 * ROWS + row, tl.where(whole, 0.0, d_move))
 
     tl.store(d_w0 + chain * D * D + i[:, None] * D + i[None, :], d_w)
     tl.store(d_b0 + chain * D + i, d_b)

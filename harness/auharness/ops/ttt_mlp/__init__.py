@@ -10,8 +10,8 @@ from typing import Final, Literal, Protocol, overload
 from torch import Tensor
 
 from auharness.ops.backends import Backend, choose, full_precision, resolve
-from auharness.ops.scan import Direction
-from auharness.ops.ttt.arguments import check_range, reverse_flags
+from auharness.ops.scan import Direction, reverse_flags
+from auharness.ops.ttt.arguments import check_range
 from auharness.ops.ttt_mlp.arguments import fitted
 from auharness.ops.ttt_mlp.reference import ttt_mlp_reference
 from auharness.ops.ttt_mlp.torch_fast import ttt_mlp_torch

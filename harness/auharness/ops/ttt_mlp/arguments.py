@@ -1,8 +1,8 @@
 """The one place where the shapes of the operator's arguments are checked and spelt out."""
 
-import torch
 from torch import Tensor
 
+from auharness.ops.backends import full_type
 from auharness.ops.ttt.arguments import query_sizes, spelt_out
 
 __all__ = ["fitted"]
@@ -30,7 +30,7 @@ def fitted(
         raise ValueError(f"ttt_mlp: w1 is {list(w1.shape)}, expected head, d, hidden width, none of them empty")
     hidden = w1.shape[-1]
     # the state keeps full precision: it is a running sum of small steps
-    kind = torch.promote_types(torch.promote_types(q.dtype, w1.dtype), torch.float32)
+    kind = full_type(q, k, v, lr, token_scale, w1, b1, w2, b2, ln_weight, ln_bias)
     w1, b1, w2, b2 = (x if x.ndim == 5 else x[:, None] for x in (w1, b1, w2, b2))
     expected = {
         "q": (q, (batch, head, token, d)),

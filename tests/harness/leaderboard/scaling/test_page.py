@@ -2,14 +2,16 @@
 
 import csv
 import io
+import sys
 
 import pytest
 
 from auharness.errors import DataError, IntegrityError
 from auharness.leaderboard import add_scaling, build_boards, check_boards, write_scaling
 from auharness.leaderboard.scaling import scaling_files, scaling_pictures, scaling_points
-from auharness.scaling.machine import Machine
+from auharness.ops.fla_ttt import FUNCTION
 from auharness.scaling.point import append_points
+from auharness.scaling.records import Machine
 
 GPU = Machine(kind="cuda", device="NVIDIA H200", driver="580.1", threads=1, versions={"torch": "2.11"})
 LENGTHS = (197, 1024, 2048, 4096)
@@ -17,16 +19,16 @@ LENGTHS = (197, 1024, 2048, 4096)
 
 @pytest.fixture
 def suite(point):
-    """Two mixers over four lengths in both passes, one of which runs out of memory in the end."""
+    """Two mixers over four lengths in both phases, one of which runs out of memory in the end."""
 
     def make(**fields):
         points = []
         for mixer, power in (("ttt", 1.0), ("attention", 2.0)):
             for length in LENGTHS:
-                for direction in ("forward", "training"):
-                    full = mixer == "attention" and length == LENGTHS[-1] and direction == "training"
+                for phase in ("forward", "training"):
+                    full = mixer == "attention" and length == LENGTHS[-1] and phase == "training"
                     status = "out of memory" if full else "ok"
-                    given = {"power": power, "status": status, "direction": direction, **fields}
+                    given = {"power": power, "status": status, "phase": phase, **fields}
                     points.append(point(mixer, length, **given))
         return points
 
@@ -77,8 +79,7 @@ def test_mini_batches_are_relative_to_the_authors_sixteen(point):
 
 def test_a_peer_is_named_by_what_it_computes(point):
     page = scaling_files([point("fla-ttt", machine=GPU)])["mixer-scaling.md"]
-    assert "`fla-ttt`: flash-linear-attention: fla's TTT: one rate per query row" in page
-    assert "not TTT-Linear" in page
+    assert f"`fla-ttt`: flash-linear-attention: {FUNCTION}; not TTT-Linear." in page
 
 
 def test_the_csv_has_a_line_per_point(suite):
@@ -120,8 +121,26 @@ def test_a_file_without_points_is_not_added(tmp_path):
 
 def test_the_page_of_one_file_is_written_beside_it(suite, tmp_path):
     append_points(tmp_path / "mixers-cpu.jsonl", suite())
-    page = write_scaling(tmp_path / "mixers-cpu.jsonl", tmp_path)
-    assert page == tmp_path / "mixer-scaling.md"
+    page, no_pictures = write_scaling(tmp_path / "mixers-cpu.jsonl")
+    assert (page, no_pictures) == (tmp_path / "mixers-cpu.md", "")
     text = page.read_text(encoding="utf-8")
     picture = next(line for line in text.splitlines() if line.startswith("!["))
     assert (tmp_path / picture.partition("(")[2].rstrip(")")).is_file()
+
+
+def test_without_matplotlib_the_page_is_written_and_says_what_is_missing(suite, tmp_path, monkeypatch):
+    append_points(tmp_path / "mixers-cpu.jsonl", suite())
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    page, no_pictures = write_scaling(tmp_path / "mixers-cpu.jsonl")
+    assert page.is_file()
+    assert "needs matplotlib" in no_pictures
+
+
+def test_text_of_records_comes_to_life_nowhere(point):
+    files = scaling_files([point(backend={"op": "=cmd|<b>"}, note="<img src=x>|", status="failed"), point(length=2048)])
+    hostile = point(backend={"op": "=cmd|<b>x"}, length=197)
+    page = scaling_files([hostile])["mixer-scaling.md"]
+    assert "<b>" not in page and "<img" not in files["mixer-scaling.md"]
+    assert ",=cmd" not in scaling_files([point(note="=cmd", length=197)])["mixer-scaling.csv"]
+    with pytest.raises(ValueError, match="mixer"):
+        point("a|b <script>")

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from auharness.errors import UsageError
-from auharness.nn.mixers import MIXERS, Attention, Linear
+from auharness.nn.mixers import MIXERS, TTTMLP, Attention, BiMamba, BiTTT, Linear, Mamba, Mamba2, TTTLinear
 
 
 def tokens(*shape):
@@ -61,3 +61,30 @@ def test_linear_mixes_no_tokens():
     changed[:, 2] += 1
     same = torch.isclose(layer(changed), layer(x)).all(-1)[0]
     assert same.tolist() == [True, True, False, True, True]
+
+
+@pytest.mark.parametrize("mixer", [TTTLinear, TTTMLP, Mamba, Mamba2])
+@pytest.mark.parametrize("direction", ["both", "backward"])
+def test_a_mixer_of_one_scan_names_those_of_two(mixer, direction):
+    message = f"direction is '{direction}', expected forward or reverse; BiTTT and BiMamba scan both ways"
+    with pytest.raises(UsageError, match=message):
+        mixer(24, heads=2, direction=direction)
+
+
+@pytest.mark.parametrize("mixer", [TTTLinear, TTTMLP, BiTTT])
+@pytest.mark.parametrize("mini_batch", [0, -1])
+def test_a_mini_batch_of_no_token_is_refused_at_once(mixer, mini_batch):
+    with pytest.raises(UsageError, match=f"mini_batch is {mini_batch}, expected at least 1"):
+        mixer(24, heads=2, mini_batch=mini_batch)
+
+
+@pytest.mark.parametrize("rope", [True, False])
+@pytest.mark.parametrize("direction", ["forward", "reverse"])
+@pytest.mark.parametrize("mixer", [TTTLinear, TTTMLP, BiTTT, Mamba, BiMamba, Mamba2])
+def test_a_sequence_shorter_than_its_suffix_is_one_clear_error(mixer, direction, rope):
+    options = {} if mixer in (BiTTT, BiMamba) else {"direction": direction}
+    options |= {"rope": rope} if mixer in (TTTLinear, TTTMLP, BiTTT) else {}
+    layer = mixer(24, heads=2, suffix=6, **options)
+    with pytest.raises(UsageError, match=r"^mixer: suffix is 6, expected 0 to 5, the number of tokens$"):
+        layer(torch.randn(1, 5, 24))
+    assert layer(torch.randn(1, 6, 24)).isfinite().all()

@@ -68,6 +68,32 @@ def test_a_kernel_that_does_not_serve_these_tensors_is_one_line():
         attention(q, q, q, backend="sdpa-flash")
 
 
+@pytest.mark.parametrize("backend", [None, "reference", "sdpa-math"])
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("q", torch.zeros(3, 5, 8), r"attention: q is \[3, 5, 8\], expected batch, head, token, d"),
+        ("k", torch.zeros(3, 7, 8), r"attention: k is \[3, 7, 8\], expected \[2, 3, token, 8\] as q has"),
+        ("k", torch.zeros(1, 3, 7, 8), r"attention: k is \[1, 3, 7, 8\], expected \[2, 3, token, 8\] as q has"),
+        ("k", torch.zeros(2, 3, 7, 4), r"attention: k is \[2, 3, 7, 4\], expected \[2, 3, token, 8\] as q has"),
+        ("v", torch.zeros(2, 3, 6, 8), r"attention: v is \[2, 3, 6, 8\], expected \[2, 3, 7, 8\] as k has"),
+        ("k", torch.zeros(2, 3, 7, 8).double(), "attention: k is torch.float64, expected torch.float32 as q has"),
+        ("v", torch.zeros(2, 3, 7, 8).half(), "attention: v is torch.float16, expected torch.float32 as q has"),
+    ],
+)
+def test_a_shape_or_type_that_does_not_fit_is_named(name, value, message, backend):
+    tensors = {"q": torch.zeros(2, 3, 5, 8), "k": torch.zeros(2, 3, 7, 8), "v": torch.zeros(2, 3, 7, 8)} | {name: value}
+    for function in (attention, attention_backend):
+        with pytest.raises(ValueError, match=f"^{message}$"):
+            function(**tensors, backend=backend)
+
+
+def test_autocast_brings_the_types_together():
+    q = torch.randn(2, 3, 5, 8)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert attention(q, q.bfloat16(), q).dtype == torch.bfloat16
+
+
 @pytest.mark.parametrize(("queries", "keys"), [(6, 6), (4, 7), (7, 4)])
 @pytest.mark.parametrize("causal", [False, True])
 def test_the_package_flash_attn_is_called_in_its_own_layout(queries, keys, causal, monkeypatch):

@@ -10,7 +10,14 @@ from auharness.ops import backends
 from auharness.ops.selective_scan import mamba_ssm, selective_scan, selective_scan_backend
 
 INTERFACE = "mamba_ssm.ops.selective_scan_interface"
-FACTS = {"state_size": 16, "zoh": False, "reverse": False, "initial_state": False, "state": False}
+FACTS = {
+    "state_size": 16,
+    "zoh": False,
+    "reverse": False,
+    "initial_state": False,
+    "state": False,
+    "kind": torch.float32,
+}
 
 
 def scan_as_packaged(u, delta, A, B, C, D=None, z=None, delta_bias=None, delta_softplus=False, return_last_state=False):
@@ -83,7 +90,7 @@ def test_is_there_when_its_compiled_scan_is(packaged):
 
 def test_a_stub_of_the_compiled_scan_counts_as_none(packaged, monkeypatch):
     monkeypatch.setitem(sys.modules, "selective_scan_cuda", ModuleType("selective_scan_cuda"))
-    assert "does not import (selective_scan_cuda is a stub)" in mamba_ssm.mamba_ssm_missing()
+    assert "does not import: selective_scan_cuda is a stub; docs/gpu.md" in mamba_ssm.mamba_ssm_missing()
 
 
 @pytest.mark.parametrize("absent", ["selective_scan_cuda", INTERFACE])
@@ -128,9 +135,7 @@ def test_returns_the_state_where_no_gradient_can_be_asked_for():
 
 def test_refuses_tensors_of_the_cpu_and_float64():
     assert "u is on cpu" in mamba_ssm.mamba_ssm_refuses(torch.zeros(1, 4, 8), **FACTS)
-    wide = OnCuda()
-    wide.dtype = torch.float64
-    assert "no float64" in mamba_ssm.mamba_ssm_refuses(wide, **FACTS)
+    assert "no float64" in mamba_ssm.mamba_ssm_refuses(OnCuda(), **FACTS | {"kind": torch.float64})
 
 
 def test_leaves_the_cpu_to_others_where_it_is_installed(packaged):

@@ -10,6 +10,7 @@ import torch
 pytest.importorskip("numba")
 
 from auharness.errors import UsageError
+from auharness.ops.backends import recorded
 from auharness.ops.selective_scan import selective_scan, selective_scan_backend
 
 SIZES = [  # token, dim, state
@@ -226,10 +227,15 @@ def test_serves_float32_on_the_cpu_and_says_why_not_the_rest():
             selective_scan_backend(other, backend="numba")
 
 
-def test_any_float64_among_the_arguments_is_computed_in_float64(problem):
+@pytest.mark.parametrize("name", ["delta", "A", "z", "initial_state"])
+def test_any_float64_among_the_arguments_is_left_to_torch(problem, name):
     arguments = {name: x.detach() for name, x in problem(1, 9, 3, 4, dtype=torch.float32).items()}
-    arguments["A"] = arguments["A"].double()
-    _, state = operator()(arguments)
+    arguments[name] = arguments[name].double()
+    with pytest.raises(UsageError, match="'numba' cannot be used here: its kernels have no float64"):
+        operator()(arguments)
+    with recorded() as used:
+        _, state = operator(None)(arguments)
+    assert used == {"selective_scan": "torch"}
     _, truth = operator("reference")(arguments)
     assert state.dtype == torch.float64
     torch.testing.assert_close(state, truth, rtol=1e-12, atol=0)

@@ -1,6 +1,7 @@
 """The adapter to mamba-ssm: what it passes to the kernels, when it refuses, how it finds them."""
 
 import sys
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -61,11 +62,10 @@ def test_keeps_half_precision_for_the_kernels_and_step_sizes_in_float32(kernels,
 
 
 def test_is_chosen_where_its_kernels_can_serve(monkeypatch):
-    refuses = package.BACKENDS["mamba-ssm"].refuses
+    refuses = partial(package.BACKENDS["mamba-ssm"].refuses, kind=torch.float32)
     x = SimpleNamespace(device=torch.device("cuda"), dtype=torch.bfloat16)
     assert refuses(x) is None
-    x.dtype = torch.float64
-    assert refuses(x) == "its kernels have no float64"
+    assert refuses(x, kind=torch.float64) == "its kernels have no float64"
     x.dtype = torch.float32
     assert "TF32" in refuses(x)
     before = torch.get_float32_matmul_precision()
@@ -117,6 +117,18 @@ def test_a_package_that_is_not_there_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "mamba_ssm", None)
     with pytest.raises(ImportError, match="mamba_ssm is not installed"):
         mamba_ssm._kernels()
+
+
+@pytest.mark.parametrize("kernels", ["mamba_chunk_scan_combined = abs", "raise RuntimeError('another\\ntriton')"])
+def test_is_there_when_its_kernels_import_whether_or_not_the_package_does(installed, monkeypatch, tmp_path, kernels):
+    installed("import selective_scan_cuda_that_was_never_built")
+    (tmp_path / "mamba_ssm" / "ops" / "triton" / "ssd_combined.py").write_text(kernels)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    # past their caches
+    for name in ("_installed", "mamba_ssm_missing"):
+        monkeypatch.setattr(mamba_ssm, name, getattr(mamba_ssm, name).__wrapped__)
+    broken = "the Triton part of mamba-ssm does not import: another triton"
+    assert mamba_ssm.mamba_ssm_missing() == (broken if "raise" in kernels else None)
 
 
 @pytest.mark.gpu

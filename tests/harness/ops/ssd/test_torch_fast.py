@@ -96,6 +96,15 @@ def test_backward_may_run_twice_and_after_the_state_was_changed(problem):
         torch.testing.assert_close(value, truth, rtol=0, atol=0)
 
 
+def test_autocast_around_the_backward_pass_narrows_nothing(problem):
+    arguments = problem(2, 70, 2, 3, 4, dtype=torch.float32)
+    total = sum(tensor.square().sum() for tensor in operator("torch")(arguments))
+    truth = torch.autograd.grad(total, arguments, retain_graph=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = torch.autograd.grad(total, arguments)
+    torch.testing.assert_close(found, truth, rtol=0, atol=0)
+
+
 def test_takes_any_memory_layout(problem, results):
     arguments = problem(2, 70, 3, 4, 5)
     truth = results(operator("torch"), arguments)

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from auharness.errors import UsageError
+from auharness.ops.backends import recorded
 from auharness.ops.scan import reverse_tokens
 from auharness.ops.ttt_linear import ttt_linear, ttt_linear_backend
 
@@ -88,8 +89,8 @@ def test_gradients_are_computed_in_float32_where_autocast_is_on(problem):
     torch.testing.assert_close(gradients, truth, rtol=0, atol=0)
 
 
-def test_the_fast_path_is_the_default():
-    q = torch.zeros(1, 1, 4, 8)
+def test_the_fast_path_in_torch_is_the_default_in_float64():
+    q = torch.zeros(1, 1, 4, 8, dtype=torch.float64)
     assert ttt_linear_backend(q) == "torch"
     assert ttt_linear_backend(q, backend="reference") == "reference"
 
@@ -124,3 +125,15 @@ def test_a_shape_that_does_not_fit_is_named(problem, index, shape, message):
     arguments[index] = torch.zeros(shape)
     with pytest.raises(ValueError, match=message):
         ttt_linear(*arguments, mini_batch=3)
+
+
+@pytest.mark.parametrize("index", [1, 2, 3, 4, 5, 8])
+def test_any_float64_among_the_arguments_is_computed_in_float64(problem, index):
+    arguments = [x.detach() for x in problem(1, 2, 9, 4, 4, dtype=torch.float32)]
+    arguments[index] = arguments[index].double()
+    with recorded() as used:
+        out, state = ttt_linear(*arguments, mini_batch=4, return_state=True)
+    assert used == {"ttt_linear": "torch"}
+    _, truth = ttt_linear(*(x.double() for x in arguments), mini_batch=4, return_state=True)
+    assert out.dtype == torch.float32
+    torch.testing.assert_close(state, truth, rtol=1e-12, atol=1e-12)

@@ -1,4 +1,4 @@
-"""The fast path against the autograd reference: one thread, CPU time, ratio inside one process."""
+"""The fast paths against the autograd reference: one thread, CPU time, ratio inside one process."""
 
 import time
 
@@ -7,8 +7,15 @@ import torch
 
 from auharness.ops.ttt_linear import ttt_linear
 
-# the bars; measured on an idle AVX-512 core: 2.1 and 2.3
-FORWARD, TRAINING = 1.6, 1.7
+
+def bars(backend) -> tuple[float, float]:
+    """Return the least ratios, forward and with gradients; in brackets those measured."""
+    if backend == "torch":
+        return 1.6, 1.7  # idle AVX-512 core: 2.1 and 2.3
+    pytest.importorskip("numba")
+    from auharness.ops.numba_vectors import WIDTH
+
+    return (5.0, 5.0) if WIDTH == 16 else (3.0, 3.0)  # AVX-512: 8.5 and 7.2, busy 6.2 and 5.6; AVX2: 4.3 and 4.2
 
 
 @pytest.fixture
@@ -25,16 +32,19 @@ def cpu_seconds(call) -> float:
     return time.process_time() - start
 
 
-def ratio_of_minima(call, *, rounds: int) -> float:
+def ratio_of_minima(call, backend, *, rounds: int) -> float:
     """Time both backends in turn; the least time of each is the one that other work disturbed least."""
-    times = {"reference": [], "torch": []}
+    call(backend)  # a first call may compile
+    times = {"reference": [], backend: []}
     for _ in range(rounds):
-        for backend, seen in times.items():
-            seen.append(cpu_seconds(lambda backend=backend: call(backend)))
-    return min(times["reference"]) / min(times["torch"])
+        for name, seen in times.items():
+            seen.append(cpu_seconds(lambda name=name: call(name)))
+    return min(times["reference"]) / min(times[backend])
 
 
-def test_the_fast_path_is_faster_at_the_size_of_vit_s(problem, one_thread):
+@pytest.mark.parametrize("backend", ["torch", "numba"])
+def test_a_fast_path_is_faster_at_the_size_of_vit_s(problem, one_thread, backend):
+    least_forward, least_training = bars(backend)
     arguments = problem(4, 6, 197, 64, 14, dtype=torch.float32)
     gradient = torch.ones(4, 6, 197, 64)
 
@@ -45,5 +55,5 @@ def test_the_fast_path_is_faster_at_the_size_of_vit_s(problem, one_thread):
     def training(backend):
         torch.autograd.grad(ttt_linear(*arguments, mini_batch=14, backend=backend), arguments, gradient)
 
-    assert ratio_of_minima(forward, rounds=20) >= FORWARD
-    assert ratio_of_minima(training, rounds=12) >= TRAINING
+    assert ratio_of_minima(forward, backend, rounds=20) >= least_forward
+    assert ratio_of_minima(training, backend, rounds=12) >= least_training

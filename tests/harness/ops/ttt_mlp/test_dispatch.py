@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from auharness.errors import UsageError
+from auharness.ops.backends import recorded
 from auharness.ops.scan import reverse_tokens
 from auharness.ops.ttt_mlp import ttt_mlp, ttt_mlp_backend
 
@@ -129,3 +130,15 @@ def test_a_shape_that_does_not_fit_is_named(problem, index, shape, message):
     arguments[index] = torch.zeros(shape)
     with pytest.raises(ValueError, match=message):
         ttt_mlp(*arguments, mini_batch=3)
+
+
+@pytest.mark.parametrize("index", [1, 3, 5, 10])
+def test_any_float64_among_the_arguments_is_computed_in_float64(problem, index):
+    arguments = [x.detach() for x in problem(1, 2, 9, 4, 4, dtype=torch.float32)]
+    arguments[index] = arguments[index].double()
+    with recorded() as used:
+        out, state = ttt_mlp(*arguments, mini_batch=4, return_state=True)
+    assert used == {"ttt_mlp": "torch"}
+    _, truth = ttt_mlp(*(x.double() for x in arguments), mini_batch=4, return_state=True)
+    assert out.dtype == torch.float32
+    torch.testing.assert_close(state, truth, rtol=1e-12, atol=1e-12)
