@@ -60,11 +60,16 @@ def test_the_tutorial_runs_and_its_model_stands_on_the_board(
         assert execute(command, monkeypatch) == expected, command
     page = (workshop / "runs" / "leaderboard" / "acme-loso.md").read_text(encoding="utf-8")
     rows = [[cell.strip(" *") for cell in line.split("|")[1:-1]] for line in page.splitlines() if line[:1] == "|"]
-    board = {(row[1], row[2]): row for row in rows if len(row) == 8}
-    floor = float(board["constant-1", ""][3])
+    head, width = rows[0], len(rows[0])
+    board = {(row[1], row[2]): dict(zip(head, row, strict=True)) for row in rows if len(row) == width}
+
+    def score(model: str, preset: str) -> float:
+        return float(board[model, preset]["F1"].split()[0].strip("*"))
+
     for preset in ("paper", "paper,wide"):
-        assert float(board["acme-net", preset][3]) > floor + 10
-        assert " to " in board["acme-net", preset][4]
+        assert score("acme-net", preset) > score("constant-1", "") + 10
+        assert " to " in board["acme-net", preset]["95 % interval"]
+        assert "(1 seed)" in board["acme-net", preset]["F1"]
     printed = capsys.readouterr()
     assert "did you mean 'acme-net'" in printed.err and "did you mean 'recipe.epochs'" in printed.err
 
