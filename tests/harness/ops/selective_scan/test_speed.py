@@ -60,9 +60,7 @@ def test_the_forward_pass_is_faster(plain):
         with torch.no_grad():
             selective_scan(**arguments, backend=backend)
 
-    # other work on the machine slows both, but not alike: what one of three attempts shows is possible
-    attempts = (ratio_of_minima(forward, rounds={"reference": 8, "torch": 120}) for _ in range(3))
-    assert any(ratio >= FORWARD for ratio in attempts)
+    assert ratio_of_minima(forward, rounds={"reference": 16, "torch": 240}) >= FORWARD
 
 
 def test_training_is_faster(plain):
