@@ -10,7 +10,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
-from torch.library import Library
+from torch import library
 
 from auharness.errors import DataError
 
@@ -18,7 +18,7 @@ __all__ = ["import_torchvision"]
 
 _OPERATORS = ("nms", "qnms")
 # definitions live as long as the library object
-_libraries: list[Library] = []
+_libraries: list[library.Library] = []
 
 
 def import_torchvision() -> ModuleType:
@@ -41,7 +41,7 @@ def import_torchvision() -> ModuleType:
     for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
         del sys.modules[name]
     if not _libraries:
-        made: Any = Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]  # untyped upstream
+        made: Any = library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]  # untyped upstream
         for operator in _OPERATORS:
             made.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
         _libraries.append(made)
