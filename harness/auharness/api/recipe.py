@@ -22,7 +22,9 @@ class Preprocess(Settings):
         224, ge=16, description="side of the square that the model sees, cut from the cached crop, in pixels"
     )
     frames: int = Field(1, ge=1, description="frames per sample")
-    sampler: Literal["uniform"] = Field("uniform", description="how frames are chosen from a clip")
+    sampler: Literal["uniform", "linspace", "dfer-clip", "former-dfer"] = Field(
+        "uniform", description="how frames are chosen from a clip"
+    )
     channels: Literal[1, 3] = Field(3, description="colour, or grey by the weights of ITU-R BT.601")
     mean: tuple[float, float, float] = Field(IMAGENET_MEAN, description="channel means of the [0, 1] image")
     std: tuple[float, float, float] = Field(IMAGENET_STD, description="channel deviations of the [0, 1] image")
@@ -32,6 +34,12 @@ class Preprocess(Settings):
     def _crop_fits(self) -> "Preprocess":
         if self.crop > self.resize:
             raise ValueError(f"crop is {self.crop}, expected at most resize, which is {self.resize}")
+        return self
+
+    @model_validator(mode="after")
+    def _pairs_are_whole(self) -> "Preprocess":
+        if self.sampler == "former-dfer" and self.frames % 2:
+            raise ValueError(f"frames is {self.frames}, expected an even number: sampler former-dfer reads pairs")
         return self
 
     @model_validator(mode="after")
@@ -49,7 +57,11 @@ class Augment(Settings):
     brightness: float = Field(0.4, ge=0, description="factor drawn from 1 +- this")
     contrast: float = Field(0.4, ge=0, description="factor drawn from 1 +- this")
     saturation: float = Field(0.4, ge=0, description="factor drawn from 1 +- this")
-    temporal_jitter: bool = Field(False, description="a training clip ends at a random frame")
+    temporal_jitter: bool | None = Field(
+        None,
+        description="the sampler draws training frames: uniform a random end, linspace any frames, dfer-clip and "
+        "former-dfer a place in each segment; unset is on for the last two",
+    )
 
 
 class Recipe(Settings):

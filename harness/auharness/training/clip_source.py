@@ -6,7 +6,7 @@ from torch import Tensor
 
 from auharness.api import Batch
 from auharness.data.cache import CropCache
-from auharness.data.samplers import SAMPLERS
+from auharness.data.samplers import SAMPLERS, VARIED
 from auharness.training.augment import augmented, plain
 from auharness.training.source import CropSource
 
@@ -21,7 +21,8 @@ class ClipSource(CropSource):
 
     def _pixels(self, which: np.ndarray, generator: torch.Generator | None) -> Batch:
         frames, sample = self.preprocess.frames, SAMPLERS[self.preprocess.sampler]
-        jitter = generator if self.augment.temporal_jitter else None
+        draws = self.augment.temporal_jitter
+        jitter = generator if draws or (draws is None and self.preprocess.sampler in VARIED) else None
         chosen = []
         for number in which:
             file, rows = self._clips[number]

@@ -115,3 +115,36 @@ def test_colour_clips_have_three_channels(caches):
 def test_grey_asks_for_one_mean_and_one_deviation():
     with pytest.raises(ValueError, match="channels is 1, expected equal entries in mean and std"):
         Preprocess(channels=1)
+
+
+@pytest.mark.parametrize(
+    ("sampler", "switch", "varies"),
+    [
+        ("uniform", None, False),
+        ("uniform", True, True),
+        ("linspace", None, False),
+        ("linspace", True, True),
+        ("dfer-clip", None, True),
+        ("dfer-clip", False, False),
+        ("former-dfer", None, True),
+        ("former-dfer", False, False),
+    ],
+)
+def test_segment_samplers_vary_in_training_unless_switched_off_and_never_in_tests(caches, sampler, switch, varies):
+    preprocess = GREY.model_copy(update={"sampler": sampler})
+    made = source(caches, preprocess=preprocess, augment=STILL.model_copy(update={"temporal_jitter": switch}))
+
+    def frames(generator):
+        (batch,) = made.batches(2, generator=generator)
+        return dict(zip(batch["sample_id"], map(tuple, steps(batch)), strict=True))
+
+    trained = [frames(torch.Generator().manual_seed(seed)) for seed in range(12)]
+    assert (len({tuple(sorted(found.items())) for found in trained}) > 1) == varies
+    assert frames(None) == frames(None)
+    if not varies:
+        assert trained[0] == frames(None)
+
+
+def test_pairs_ask_for_an_even_number_of_frames():
+    with pytest.raises(ValueError, match="frames is 7, expected an even number: sampler former-dfer reads pairs"):
+        Preprocess(sampler="former-dfer", frames=7)
