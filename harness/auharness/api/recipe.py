@@ -73,7 +73,10 @@ class Recipe(Settings):
     weight_decay: float = Field(5e-4, ge=0)
     momentum: float = Field(0.9, ge=0, lt=1, description="first moment: SGD momentum or Adam's beta 1")
     beta2: float = Field(0.999, ge=0, lt=1, description="Adam's beta 2")
-    schedule: Literal["cosine", "constant", "onecycle"] = "cosine"
+    nesterov: bool = Field(True, description="SGD looks ahead along its momentum")
+    schedule: Literal["cosine", "constant", "onecycle", "step"] = "cosine"
+    step_epochs: int = Field(40, ge=1, description="schedule step: epochs between two falls of the rate")
+    step_factor: float = Field(0.1, gt=0, le=1, description="schedule step: what a fall multiplies the rate by")
     warmup: float = Field(0.0, ge=0, lt=1, description="share of all steps with a linear rise from 0")
     epochs: int = Field(20, ge=1)
     max_steps: int | None = Field(None, ge=1, description="stop after this many steps; marks the run as a smoke run")

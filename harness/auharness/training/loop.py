@@ -152,7 +152,8 @@ class Loop:
         for batch in train.batches_from(self.recipe.batch_size, seed=seed, start=self.batch, device=self.fabric.device):
             if self.step >= total:
                 break
-            set_lr(self.optimiser, self.recipe.lr * lr_factor(self.step, total, self.recipe))
+            factor = lr_factor(self.step, total, self.recipe, epoch=self.epoch)
+            set_lr(self.optimiser, self.recipe.lr * factor)
             losses, logits = self._step(batch)
             running.add(logits, batch["target"])
             seen += len(logits)

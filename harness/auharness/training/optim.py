@@ -26,8 +26,10 @@ def build_optimiser(plugin: ModelPlugin, module: nn.Module) -> torch.optim.Optim
         group["lr_scale"] = float(group.get("lr_scale", 1.0))
         group["lr"] = recipe.lr * group["lr_scale"]
     if recipe.optimiser == "sgd":
+        # torch refuses to look ahead without a momentum
+        nesterov = recipe.nesterov and recipe.momentum > 0
         return torch.optim.SGD(
-            groups, recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay, nesterov=True
+            groups, recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay, nesterov=nesterov
         )
     betas = (recipe.momentum, recipe.beta2)
     kind = torch.optim.Adam if recipe.optimiser == "adam" else torch.optim.AdamW
@@ -44,11 +46,11 @@ def check_groups(module: nn.Module, groups: list[dict[str, Any]]) -> None:
             raise UsageError(f"parameter_groups: '{name}' is in {times} groups, expected exactly 1")
 
 
-def lr_factor(step: int, total: int, recipe: Recipe) -> float:
-    """Return the factor on the peak learning rate at a 0-based step.
+def lr_factor(step: int, total: int, recipe: Recipe, *, epoch: int = 0) -> float:
+    """Return the factor on the peak learning rate at a 0-based step of a 0-based epoch.
 
-    A linear rise over the warm-up share, then constant, half a cosine to 0, or (onecycle) a cosine rise over 30 % of
-    the steps from 1/25 and a cosine fall to 1e-4 of the start.
+    A linear rise over the warm-up share, then constant, half a cosine to 0, `step_factor` after every `step_epochs`
+    (step), or (onecycle) a cosine rise over 30 % of the steps from 1/25 and a cosine fall to 1e-4 of the start.
 
     >>> [round(lr_factor(s, 4, Recipe()), 3) for s in range(4)]
     [1.0, 0.854, 0.5, 0.146]
@@ -63,6 +65,8 @@ def lr_factor(step: int, total: int, recipe: Recipe) -> float:
         return (step + 1) / warm
     if recipe.schedule == "constant":
         return 1.0
+    if recipe.schedule == "step":
+        return recipe.step_factor ** (epoch // recipe.step_epochs)
     return _cosine(1.0, 0.0, (step - warm) / max(1, total - warm))
 
 

@@ -140,6 +140,16 @@ def test_training_learns_what_is_visible(make_source: Callable[..., CropSource],
     assert [entry["epoch"] for entry in logged] == list(range(1, 16))
 
 
+def test_a_step_schedule_falls_with_the_epochs(
+    make_source: Callable[..., CropSource], task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rates: list[float] = []
+    monkeypatch.setattr("auharness.training.loop.set_lr", lambda optimiser, rate: rates.append(rate))
+    plugin = probe(schedule="step", step_epochs=1, step_factor=0.5, epochs=3, lr=1e-2)
+    make_loop(plugin, task, tmp_path).run(make_source(plugin), None)
+    assert rates == pytest.approx([1e-2] * 4 + [5e-3] * 4 + [2.5e-3] * 4)
+
+
 def test_the_best_epoch_on_held_out_rows_is_kept(
     make_source: Callable[..., CropSource], task: Task, tmp_path: Path
 ) -> None:

@@ -25,6 +25,25 @@ def test_onecycle_equals_torch() -> None:
     assert ours == pytest.approx(theirs, abs=1e-9)
 
 
+@pytest.mark.parametrize(("every", "factor"), [(40, 0.1), (1, 0.9), (3, 1.0)])
+def test_step_equals_torch(every: int, factor: float) -> None:
+    optimiser = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
+    reference = torch.optim.lr_scheduler.StepLR(optimiser, every, gamma=factor)
+    recipe = Recipe(schedule="step", step_epochs=every, step_factor=factor, epochs=100)
+    ours, theirs = [], []
+    for epoch in range(100):
+        theirs += [optimiser.param_groups[0]["lr"]] * 2
+        ours += [lr_factor(2 * epoch + batch, 200, recipe, epoch=epoch) for batch in range(2)]
+        optimiser.step()
+        reference.step()
+    assert ours == pytest.approx(theirs, rel=1e-9)
+
+
+def test_a_smoke_run_does_not_shorten_the_epochs_between_two_falls() -> None:
+    recipe = Recipe(schedule="step", step_epochs=2, epochs=100, max_steps=10)
+    assert [lr_factor(step, 10, recipe, epoch=step // 5) for step in range(10)] == [1.0] * 10
+
+
 def test_warmup_rises_to_the_peak_and_cosine_falls_to_zero() -> None:
     factors = [lr_factor(step, 100, Recipe(warmup=0.1)) for step in range(100)]
     assert factors[:10] == pytest.approx([(i + 1) / 10 for i in range(10)])
@@ -48,6 +67,25 @@ def test_adam_adds_the_weight_decay_to_the_gradient_and_adamw_to_the_step(optimi
     module.weight.grad = torch.zeros(1, 1)
     build_optimiser(plugin, module).step()
     assert module.weight.item() == pytest.approx(after, abs=1e-6)
+
+
+@pytest.mark.parametrize("nesterov", [True, False])
+def test_sgd_looks_ahead_only_when_told_to(nesterov: bool) -> None:
+    settings = {"optimiser": "sgd", "lr": 0.1, "momentum": 0.9, "weight_decay": 0.0, "nesterov": nesterov}
+    module, twin = nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False)
+    twin.load_state_dict(module.state_dict())
+    ours = build_optimiser(Linear(recipe=Recipe.model_validate(settings)), module)
+    theirs = torch.optim.SGD(twin.parameters(), 0.1, momentum=0.9, nesterov=nesterov)
+    for gradient in (1.0, -0.5, 2.0):
+        for net, optimiser in ((module, ours), (twin, theirs)):
+            net.weight.grad = torch.full((1, 1), gradient)
+            optimiser.step()
+    assert module.weight.item() == twin.weight.item()
+
+
+def test_sgd_without_momentum_has_nothing_to_look_ahead_along() -> None:
+    plugin = Linear(recipe=Recipe(optimiser="sgd", momentum=0.0))
+    assert build_optimiser(plugin, nn.Linear(1, 1, bias=False)).defaults["nesterov"] is False
 
 
 def test_a_parameter_outside_the_groups_is_refused() -> None:
