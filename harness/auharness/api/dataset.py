@@ -1,7 +1,7 @@
 """The dataset interface: what exists on disk, in the layout that the licence holder receives."""
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar
 
@@ -43,6 +43,17 @@ class DatasetPlugin(Plugin):
         """
         found = (p for p in sorted(self.root.rglob("*")) if p.suffix.lower() in {".csv", ".txt", ".xlsx", ".json"})
         return [p.relative_to(self.root) for p in found if p.is_file()]
+
+    def splits(self) -> Mapping[str, tuple[str, ...]]:
+        """Return the splits that the vendor's files name: split -> sequences, e.g. `fold1/train` -> ("00001", ...).
+
+        A protocol asks for them by name; the index keeps them, and they enter the dataset manifest. The files that they
+        are read from belong to `label_files`. Empty where the data come without a split.
+
+        Raises:
+            DataError: if a split file is bad; the message names its file and row.
+        """
+        return {}
 
     def published_counts(self) -> dict[str, tuple[int, dict[int, int]]]:
         """Return subject -> (coded frames, {AU number: positives}) as published; empty when nothing is published."""

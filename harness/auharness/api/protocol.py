@@ -21,6 +21,14 @@ class IndexView(Protocol):
         """Sequences of a dataset that are on disk, sorted."""
         ...
 
+    def split(self, dataset: str, name: str) -> tuple[str, ...]:
+        """Sequences of a split that comes with the dataset, sorted; e.g. `fold1/train`.
+
+        Raises:
+            DataError: if the dataset has no split of that name.
+        """
+        ...
+
 
 class ProtocolPlugin(Plugin):
     """One evaluation protocol. A published version is never edited; a fix is a successor with a higher `version`."""

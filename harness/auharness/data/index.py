@@ -1,9 +1,10 @@
 """The index: one sorted table of all coded frames or clips, read from the vendor's files once and cached as Parquet."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -32,9 +33,11 @@ class Source:
     dataset: str
     root: Path
     manifest: str
-    """sha256 of label files, media names and sizes."""
+    """sha256 of label files, splits, media names and sizes."""
     fps: float
     """Frames per second of the recordings."""
+    splits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Split that comes with the data -> its sequences, sorted."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,19 @@ class Index:
     def clips(self, dataset: str) -> tuple[str, ...]:
         """Sequences of a dataset that are on disk, sorted."""
         return self._names(dataset, "sequence")
+
+    def split(self, dataset: str, name: str) -> tuple[str, ...]:
+        """Sequences of a split that comes with the dataset, sorted; e.g. `fold1/train`.
+
+        Raises:
+            UsageError: if the index does not hold the dataset.
+            DataError: if the dataset has no split of that name.
+        """
+        source = self.source(dataset)
+        if name not in source.splits:
+            known = ", ".join(source.splits) or "none"
+            raise DataError(f"{source.root}: no split '{name}'{near(name, source.splits)} (splits: {known})")
+        return source.splits[name]
 
     def rows(self, keys: Iterable[Key], *, key: str = "subject") -> NDArray[np.int64]:
         """Return the row numbers of split keys, ascending.
@@ -177,7 +193,8 @@ def build_index(dataset: DatasetPlugin, *, cache: Path | None = None) -> Index:
         table = _read(dataset)
         write_with(path, lambda temporary: pq.write_table(table, temporary, compression="zstd"))
     stored = json.loads(table.schema.metadata[META])
-    source = Source(dataset.name, dataset.root, stored["manifest"], dataset.fps)
+    splits = {name: tuple(members) for name, members in stored["splits"].items()}
+    source = Source(dataset.name, dataset.root, stored["manifest"], dataset.fps, splits)
     return Index(table, dataset.kind, tuple(stored["outputs"]), (source,))
 
 
@@ -200,12 +217,30 @@ def _read(dataset: DatasetPlugin) -> pa.Table:
     media = [frame.media.path for frame in frames] + [frame.landmarks.path for frame in frames if frame.landmarks]
     media += [part.path for clip in clips for part in clip.media]
     media += [part.path for clip in clips for part in clip.landmarks]
+    splits = _splits(dataset, set(table["sequence"].to_pylist()))
     stored = {
         "version": INDEX_VERSION,
         "outputs": list(outputs),
-        "manifest": manifest(dataset.root, dataset.label_files(), media),
+        "manifest": manifest(dataset.root, dataset.label_files(), media, splits=splits),
+        "splits": splits,
     }
     return table.replace_schema_metadata({META: json.dumps(stored)})
+
+
+def _splits(dataset: DatasetPlugin, sequences: set[str]) -> dict[str, list[str]]:
+    """Return the splits of a dataset, sorted; a name without records would be lost from a fold unnoticed."""
+    splits = {name: sorted(members) for name, members in dataset.splits().items()}
+    for name, members in splits.items():
+        twice = [one for one, other in pairwise(members) if one == other]
+        if twice:
+            raise DataError(f"{dataset.root}: split '{name}' lists {twice[0]} twice; check the split files")
+        missing = [member for member in members if member not in sequences]
+        if missing:
+            raise DataError(
+                f"{dataset.root}: split '{name}' lists {missing[0]}, which has no record ({len(missing)} such of "
+                f"{len(members)}); check the split files and that all sequences are there"
+            )
+    return splits
 
 
 def _cached(path: Path) -> pa.Table | None:

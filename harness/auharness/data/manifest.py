@@ -6,7 +6,7 @@ Only the standard library is used, so a finished run can be answered without any
 import hashlib
 import inspect
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,18 +17,25 @@ if TYPE_CHECKING:
 
 __all__ = ["INDEX_VERSION", "manifest", "manifest_stat"]
 
-INDEX_VERSION = 1
+INDEX_VERSION = 2
 """Raised when the layout of the index changes."""
 VIDEO = frozenset({".avi", ".mp4", ".mov", ".mkv", ".wmv", ".wav"})
 
 
-def manifest(root: Path, label_files: Iterable[Path], media: Iterable[str]) -> str:
-    """Return the sha256 over the label files' bytes and over the names and sizes of the media.
+def manifest(
+    root: Path,
+    label_files: Iterable[Path],
+    media: Iterable[str],
+    *,
+    splits: Mapping[str, Sequence[str]] | None = None,
+) -> str:
+    """Return the sha256 over the label files' bytes, over the names and sizes of the media, and over the splits.
 
     Args:
         root: dataset root.
         label_files: relative to the root.
         media: images, videos and landmark files relative to the root, with forward slashes; duplicates are fine.
+        splits: split -> sequences in a fixed order; data without splits keep the manifest that they had.
 
     Raises:
         DataError: if a file is missing.
@@ -39,6 +46,8 @@ def manifest(root: Path, label_files: Iterable[Path], media: Iterable[str]) -> s
         digest.update(f"label\0{path}\0{content}\n".encode())
     for path in sorted(set(media)):
         digest.update(f"media\0{path}\0{_size(root, path)}\n".encode())
+    for name, members in sorted((splits or {}).items()):
+        digest.update("\0".join(("split", name, *members, "\n")).encode())
     return digest.hexdigest()
 
 

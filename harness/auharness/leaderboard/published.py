@@ -29,6 +29,9 @@ class _PublishedIndex:
     def clips(self, dataset: str) -> tuple[str, ...]:
         return ()
 
+    def split(self, dataset: str, name: str) -> tuple[str, ...]:
+        return ()
+
 
 def published_folds(protocol: ProtocolPlugin) -> tuple[list[FoldCounts], dict[str, np.ndarray]] | None:
     """Return the counts of the always-present predictor by fold, and the training rates `[A]` by fold.

@@ -58,6 +58,7 @@ class _Case:
             ("every label is a known AU or class", self.labels),
             ("every medium exists below the root", self.media),
             ("label_files exist below the root", self.label_files),
+            ("splits name sequences that have records, each once", self.splits),
         ]
 
     def types(self) -> None:
@@ -100,6 +101,18 @@ class _Case:
         expect(len(files) > 0, "expected the files that hold the labels, got none; their bytes identify the data")
         for file in files:
             expect((self.root / file).is_file(), f"{self.root / file} does not exist; expected paths below the root")
+
+    def splits(self) -> None:
+        sequences = {record.sequence for record in self.records}
+        found = self.dataset.splits()
+        for name, members in found.items():
+            expect(len(members) > 0, f"split '{name}': expected sequences, got none")
+            expect(len(set(members)) == len(members), f"split '{name}': expected each sequence once")
+            strange = sorted(set(members) - sequences)
+            expect(not strange, f"split '{name}': no record has the sequence {', '.join(strange[:1])}")
+        again = {name: tuple(members) for name, members in self.dataset.splits().items()}
+        same = again == {name: tuple(members) for name, members in found.items()}
+        expect(same, "expected the same splits twice; sort files and folders")
 
 
 def _paths(record: FrameRecord | ClipRecord) -> Iterator[str]:

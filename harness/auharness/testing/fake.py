@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from auharness.api import Batch, BatchSource, ModelPlugin, Output
 from auharness.data.landmarks.mean_shape import MEAN_SHAPE
+from auharness.errors import DataError, near
 from auharness.records import Task, au_name
 
 __all__ = ["FakeIndex", "FakePredictor", "FakeSource", "FakeUnit", "fake_batch", "fake_task"]
@@ -149,11 +150,17 @@ class FakeUnit:
 
 
 class FakeIndex:
-    """Names of subjects and clips as a protocol sees them."""
+    """Names of subjects, clips and splits as a protocol sees them."""
 
-    def __init__(self, subjects: Mapping[str, Sequence[str]], clips: Mapping[str, Sequence[str]] | None = None) -> None:
+    def __init__(
+        self,
+        subjects: Mapping[str, Sequence[str]],
+        clips: Mapping[str, Sequence[str]] | None = None,
+        splits: Mapping[str, Mapping[str, Sequence[str]]] | None = None,
+    ) -> None:
         self._subjects = subjects
         self._clips = clips or {}
+        self._splits = splits or {}
 
     def subjects(self, dataset: str) -> tuple[str, ...]:
         """Subjects of a dataset, sorted."""
@@ -162,6 +169,17 @@ class FakeIndex:
     def clips(self, dataset: str) -> tuple[str, ...]:
         """Clips of a dataset, sorted."""
         return tuple(sorted(self._clips.get(dataset, ())))
+
+    def split(self, dataset: str, name: str) -> tuple[str, ...]:
+        """Clips of a split of a dataset, sorted.
+
+        Raises:
+            DataError: if the dataset has no split of that name.
+        """
+        splits = self._splits.get(dataset, {})
+        if name not in splits:
+            raise DataError(f"{dataset}: no split '{name}'{near(name, splits)} (splits: {', '.join(splits) or 'none'})")
+        return tuple(sorted(splits[name]))
 
 
 def _target(task: Task, size: int, random: torch.Generator) -> Tensor:

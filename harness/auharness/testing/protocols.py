@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -19,6 +20,8 @@ CLUSTERS = ("subject", "video", "clip", "unknown")
 KEYS = ("subject", "clip")
 UNNAMED = tuple(f"S{number:02}" for number in range(1, 10))
 """Subjects of a dataset whose real ones are not known."""
+PARTS = 5
+"""Folds of the splits that a dataset with unknown subjects is given: `fold1/train` ... `fold5/test`."""
 
 
 def check_protocol(plugin: type[ProtocolPlugin], index: IndexView | None = None) -> list[Check]:
@@ -26,8 +29,8 @@ def check_protocol(plugin: type[ProtocolPlugin], index: IndexView | None = None)
 
     Args:
         plugin: the class that the hook returns.
-        index: the subjects and clips on disk; default: those of the split table beside the plugin, of the published
-            counts of the datasets, or nine made-up ones.
+        index: the subjects, clips and splits on disk; default: those of the split table beside the plugin, of the
+            published counts of the datasets, or nine made-up ones, and splits into five folds.
     """
     case = _Case(plugin, index or default_index(plugin))
     declared: list[Step] = [
@@ -51,7 +54,7 @@ def default_index(plugin: type[ProtocolPlugin]) -> FakeIndex:
     table = _table(plugin)
     wanted = dict.fromkeys((*plugin.train_on, *plugin.test_on))
     subjects = {dataset: _published(dataset) or table or UNNAMED for dataset in wanted}
-    return FakeIndex(subjects, subjects)
+    return FakeIndex(subjects, subjects, {dataset: _splits(names) for dataset, names in subjects.items()})
 
 
 class _Case:
@@ -122,6 +125,16 @@ def _table(plugin: type[ProtocolPlugin]) -> tuple[str, ...]:
         return ()
     parts = read_parts(str(_file(plugin)), table.name)
     return tuple(sorted(subject for members in parts.values() for subject in members))
+
+
+def _splits(names: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Return five folds with every name in one test part."""
+    parts = {f"fold{number + 1}": tuple(names[number::PARTS]) for number in range(PARTS)}
+    found = {}
+    for fold, test in parts.items():
+        found[f"{fold}/train"] = tuple(name for name in names if name not in test)
+        found[f"{fold}/test"] = test
+    return found
 
 
 def _published(dataset: str) -> tuple[str, ...]:

@@ -52,6 +52,7 @@ class Clips(DatasetPlugin):
     classes: ClassVar[tuple[str, ...]] = ("Happy", "Sad")
 
     labels: Mapping[str, str | None] = {"c2": "Happy", "c1": "Sad", "c3": None}
+    parts: Mapping[str, tuple[str, ...]] = {}
 
     def records(self) -> Iterator[ClipRecord]:
         for name, label in self.labels.items():
@@ -64,6 +65,9 @@ class Clips(DatasetPlugin):
                 label=label,
                 landmarks=(LandmarkFile(f"{name}/1.mat", "pts49", 1),) if name == "c2" else (),
             )
+
+    def splits(self) -> Mapping[str, tuple[str, ...]]:
+        return self.parts
 
 
 def touch(root: Path, *files: str) -> None:

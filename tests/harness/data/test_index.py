@@ -68,6 +68,55 @@ def test_split_keys_find_the_rows_of_their_dataset_only(frames: DatasetPlugin, c
     assert index.subjects("other") == ()
 
 
+def split_clips(clips: Any, **parts: tuple[str, ...]) -> Any:
+    return type(clips)(root=clips.root, parts={f"fold1/{name}": members for name, members in parts.items()})
+
+
+def test_splits_of_the_vendor_are_kept_and_come_back_sorted(clips: Any, cache: Path, reads: list[str]) -> None:
+    for _ in range(2):
+        index = build_index(split_clips(clips, train=("c3", "c1"), test=("c2",)), cache=cache)
+        assert index.split("clips", "fold1/train") == ("c1", "c3")
+        assert index.split("clips", "fold1/test") == ("c2",)
+    assert reads == ["clips"]
+
+
+def test_an_unknown_split_is_named_with_the_nearest_one(clips: Any, cache: Path) -> None:
+    index = build_index(split_clips(clips, train=("c1",), test=("c2",)), cache=cache)
+    with pytest.raises(DataError, match=r"no split 'fold1/tset'; did you mean 'fold1/test'\? .*splits: fold1/train"):
+        index.split("clips", "fold1/tset")
+    with pytest.raises(DataError, match=r"no split 'fold1/test' \(splits: none\)"):
+        build_index(clips, cache=cache).split("clips", "fold1/test")
+
+
+def test_another_split_is_another_manifest_and_none_leaves_it_as_it_was(clips: Any, cache: Path) -> None:
+    def manifest(**parts: tuple[str, ...]) -> str:
+        return build_index(split_clips(clips, **parts), cache=cache).manifest
+
+    whole = manifest(train=("c1", "c3"), test=("c2",))
+    assert whole == manifest(test=("c2",), train=("c3", "c1"))
+    others = {manifest(), manifest(train=("c1",), test=("c2",)), manifest(train=("c1",), test=("c2", "c3")), whole}
+    assert len(others) == 4
+    plain = [f"{clip}/{frame}.jpg" for clip in ("c1", "c2", "c3") for frame in (1, 2)]
+    assert manifest() == module.manifest(clips.root, [], [*plain, "c2/1.mat"])
+
+
+def test_a_split_with_an_unknown_or_a_repeated_sequence_is_refused(clips: Any, cache: Path) -> None:
+    with pytest.raises(DataError, match=r"split 'fold1/train' lists c8, which has no record \(2 such of 3\)"):
+        build_index(split_clips(clips, train=("c1", "c9", "c8")), cache=cache)
+    with pytest.raises(DataError, match="split 'fold1/train' lists c1 twice"):
+        build_index(split_clips(clips, train=("c1", "c1")), cache=cache)
+
+
+def test_splits_of_joined_datasets_stay_apart(clips: Any, cache: Path) -> None:
+    class Other(type(clips)):  # type: ignore[misc]  # the class comes from a fixture
+        name = "another"
+
+    one = split_clips(clips, train=("c1",), test=("c2",))
+    two = Other(root=clips.root, parts={"fold1/train": ("c3",)})
+    joined = Index.concat([build_index(one, cache=cache), build_index(two, cache=cache)])
+    assert (joined.split("clips", "fold1/train"), joined.split("another", "fold1/train")) == (("c1",), ("c3",))
+
+
 def test_counts_leave_out_what_is_not_coded(frames: DatasetPlugin, cache: Path) -> None:
     index = build_index(frames, cache=cache)
     assert index.counts(index.rows({("frames", "S2")})) == ((1, 1), (2, 1))

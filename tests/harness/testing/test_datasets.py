@@ -42,7 +42,7 @@ def failed(plugin, root=None):
 
 def test_a_sound_plugin_passes_with_and_without_data(root):
     assert failed(Sound) == failed(Sound, root) == []
-    assert len(check_dataset(Sound, root)) == len(check_dataset(Sound)) + 6
+    assert len(check_dataset(Sound, root)) == len(check_dataset(Sound)) + 7
 
 
 def changed(**members):
@@ -79,6 +79,7 @@ WITH_DATA = {
     "every label is a known AU or class": changed(record=record(labels={1: 9})),
     "every medium exists below the root": changed(record=record(media=Media("../a.jpg"))),
     "label_files exist below the root": changed(label_files=lambda self: []),
+    "splits name sequences that have records, each once": changed(splits=lambda self: {"fold1/train": ("s", "t")}),
 }
 
 

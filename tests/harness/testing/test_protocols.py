@@ -5,7 +5,9 @@ from typing import ClassVar
 import pytest
 
 from auharness import Fold, ProtocolPlugin
+from auharness.errors import DataError
 from auharness.testing import FakeIndex, check_protocol
+from auharness.testing.protocols import default_index
 
 
 class Sound(ProtocolPlugin):
@@ -73,3 +75,30 @@ def test_a_planted_fault_fails_its_check_alone(fault):
 
 def test_too_few_subjects_fail_the_first_check_of_the_folds():
     assert failed(Sound, FakeIndex({"bp4d": ("a",)}))[0] == "folds are named apart"
+
+
+class Split(Sound):
+    name = "split"
+    train_on = test_on = ("nowhere",)
+    key = "clip"
+
+    def folds(self, index):
+        keys = [frozenset(("nowhere", clip) for clip in index.split("nowhere", part)) for part in self.parts]
+        return [Fold("fold5", *keys)]
+
+    parts: ClassVar[tuple[str, str]] = ("fold5/train", "fold5/test")
+
+
+def test_a_protocol_may_ask_for_splits_that_come_with_the_data():
+    assert failed(Split) == []
+    splits = {"nowhere": {"fold5/train": ("b", "a"), "fold5/test": ("c",)}}
+    assert failed(Split, FakeIndex({}, splits=splits)) == []
+    assert failed(Split, FakeIndex({}))[0] == "folds are named apart"
+
+
+def test_a_made_up_split_tests_every_clip_once():
+    index = default_index(Split)
+    parts = [index.split("nowhere", f"fold{number}/test") for number in range(1, 6)]
+    assert sorted(clip for part in parts for clip in part) == list(index.clips("nowhere"))
+    with pytest.raises(DataError, match=r"nowhere: no split 'fold6/test'; did you mean"):
+        index.split("nowhere", "fold6/test")
