@@ -18,12 +18,11 @@ from auharness.ops.backends import recorded
 from auharness.records import Key, Task
 from auharness.results.atomic import write_with
 from auharness.results.store import RunFolder
-from auharness.runner.parts import Part, make_task, split_validation, take_part
+from auharness.runner.parts import Part, make_source, make_task, split_validation, take_part
 from auharness.runner.predictions import add_targets, prediction_frame
 from auharness.runner.record import Clock, Outcome, device_name, make_record
 from auharness.runner.spec import UnitSpec
 from auharness.runner.weights import read_weights
-from auharness.training.clip_source import ClipSource
 from auharness.training.predictor import predict
 from auharness.training.seed import derive_seed
 from auharness.training.source import CropSource
@@ -61,12 +60,14 @@ class _Work:
 
     def __init__(self, spec: UnitSpec, run: RunFolder) -> None:
         self.spec, self.run = spec, run
-        self.clock = Clock()
         request = spec.inputs.request
         self.plugin: ModelPlugin = registry.load("model", request.model).model_validate(spec.settings)
+        self.fabric = make_fabric(request.device, self.plugin.recipe.precision)
+        # before the clock: the first unit of a process is not charged with what the others find loaded
+        self.plugin.shared(self.fabric.device)
+        self.clock = Clock()
         indexes = [build_index(dataset) for dataset in spec.inputs.datasets.values()]
         self.index = indexes[0] if len(indexes) == 1 else Index.concat(indexes)
-        self.fabric = make_fabric(request.device, self.plugin.recipe.precision)
         self.caches = {name: CropCache(path) for name, path in spec.caches.items()}
         sources = [spec.inputs.datasets[name] for name in spec.inputs.protocol.train_on]
         self.outputs = tuple(dict.fromkeys(output for dataset in sources for output in dataset.outputs))
@@ -81,7 +82,14 @@ class _Work:
         test = self._part(spec.fold.test_ids)
         inner = derive_seed(spec.seed, spec.fold.name, "inner-val")
         train, held_out = split_validation(train, recipe, key=spec.inputs.protocol.key, seed=inner)
-        task = make_task(self.index, self.outputs, train, self.labels, self.plugin, spec.inputs.protocol.train_on[0])
+        task = make_task(
+            self.index,
+            self.outputs,
+            train.positions,
+            labels=self.labels,
+            plugin=self.plugin,
+            dataset=spec.inputs.protocol.train_on[0],
+        )
         test_source = self._source(test, labelled=False)
         unit = self._unit(task, train, held_out)
         if recipe.save_epoch_predictions:
@@ -141,9 +149,7 @@ class _Work:
 
     def _source(self, part: Part, *, labelled: bool) -> CropSource:
         targets = part.targets(self.index, self.labels) if labelled else None
-        preprocess, augment = self.plugin.preprocess, self.plugin.augment
-        kind = CropSource if self.index.kind == "frame-multilabel" else ClipSource
-        return kind(part.rows, self.caches, targets=targets, preprocess=preprocess, augment=augment)
+        return make_source(part, self.plugin, kind=self.index.kind, caches=self.caches, targets=targets)
 
     def _predict(self, predictor: Predictor, source: CropSource) -> np.ndarray:
         size = self.plugin.recipe.eval_batch_size

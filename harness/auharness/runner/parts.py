@@ -11,9 +11,10 @@ from auharness.data.cache import CropCache
 from auharness.data.index import Index
 from auharness.errors import DataError
 from auharness.records import Key, Task
-from auharness.training.source import Rows
+from auharness.training.clip_source import ClipSource
+from auharness.training.source import CropSource, Rows
 
-__all__ = ["Part", "make_task", "split_validation", "take_part"]
+__all__ = ["Part", "make_source", "make_task", "part_at", "split_validation", "take_part"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,21 @@ def take_part(
     positions = index.rows(ids, key=key)
     if limit is not None and len(positions) > limit:
         positions = positions[np.linspace(0, len(positions) - 1, limit).round().astype(int)]
+    part = part_at(index, positions, key=key, caches=caches)
+    if not len(part.positions):
+        raise DataError(f"no decodable row among {len(positions)} rows of {', '.join(sorted({d for d, _ in ids}))}")
+    return part
+
+
+def part_at(index: Index, positions: np.ndarray, *, key: str, caches: Mapping[str, CropCache]) -> Part:
+    """Return those of some rows that have crops, in the given order.
+
+    Args:
+        index: all rows.
+        positions: row numbers in it.
+        key: what the split keys of the rows name.
+        caches: dataset name -> prepared crops.
+    """
     table = index.table.iloc[positions]
     fps = {source.dataset: source.fps for source in index.sources}
     rates = table["dataset"].map(fps).to_numpy(np.float64)
@@ -74,8 +90,6 @@ def take_part(
     )
     part = Part(positions, rows, tuple(table["subject" if key == "subject" else "sequence"]))
     present = _present(rows, caches)
-    if not present.any():
-        raise DataError(f"no decodable row among {len(rows)} rows of {', '.join(sorted({d for d, _ in ids}))}")
     return replace(part.take(np.flatnonzero(present)), n_missing=int((~present).sum()))
 
 
@@ -98,11 +112,47 @@ def split_validation(part: Part, recipe: Recipe, *, key: str, seed: int) -> tupl
     return part.take(np.flatnonzero(~inside)), part.take(np.flatnonzero(inside))
 
 
+def make_source(
+    part: Part,
+    plugin: ModelPlugin,
+    *,
+    kind: str,
+    caches: dict[str, CropCache],
+    targets: np.ndarray | None = None,
+) -> CropSource:
+    """Return the batches of a part as a model reads them.
+
+    Args:
+        part: its rows.
+        plugin: says how crops are cut and varied.
+        kind: of the dataset; frames or clips follow from it.
+        caches: dataset name -> prepared crops.
+        targets: from `Part.targets`; None for rows without labels.
+    """
+    source = CropSource if kind == "frame-multilabel" else ClipSource
+    return source(part.rows, caches, targets=targets, preprocess=plugin.preprocess, augment=plugin.augment)
+
+
 def make_task(
-    index: Index, outputs: tuple[str, ...], train: Part, labels: np.ndarray, plugin: ModelPlugin, dataset: str
+    index: Index,
+    outputs: tuple[str, ...],
+    train: np.ndarray,
+    *,
+    labels: np.ndarray,
+    plugin: ModelPlugin,
+    dataset: str,
 ) -> Task:
-    """Return what the model may know: names, sizes, and counts of the training rows alone."""
-    coded = labels[train.positions]
+    """Return what the model may know: names, sizes, and counts of the training rows alone.
+
+    Args:
+        index: all rows.
+        outputs: names of the model's outputs.
+        train: `[N]` row numbers that train.
+        labels: `[M,A]` of the whole index.
+        plugin: gives the sizes.
+        dataset: that trains.
+    """
+    coded = labels[train]
     return Task(
         outputs=outputs,
         kind=index.kind,

@@ -12,16 +12,18 @@ from typing import Any
 import numpy as np
 
 from auharness import __version__
-from auharness.data.cache import CropCache, cache_folder
+from auharness.data.cache import CropCache, CropSettings, cache_folder
+from auharness.data.index import Index
 from auharness.data.prepare import PrepareReport, by_sequence, prepare
 from auharness.results.atomic import file_digest, write_json
 from auharness.results.schema import RunRecord, UnitRef
 from auharness.results.store import RunFolder, attempts
+from auharness.runner.inputs import Inputs
 from auharness.runner.plan import Plan, crop_settings
 from auharness.runner.progress import Progress
 from auharness.runner.spec import UnitSpec
 
-__all__ = ["Crops", "make_specs", "open_run", "prepare_crops"]
+__all__ = ["Crops", "crops_of", "make_specs", "open_run", "prepare_crops"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,19 +40,38 @@ def prepare_crops(plan: Plan, progress: Progress) -> Crops:
     Raises:
         DataError: if media cannot be decoded and the settings do not drop them; lists every bad file.
     """
-    settings = crop_settings(plan.plugin)
     ids = frozenset().union(*(fold.train_ids | fold.test_ids for fold in plan.folds))
+    rows = plan.index.rows(ids, key=plan.inputs.protocol.key)
+    return crops_of(plan.inputs, plan.index, rows, settings=crop_settings(plan.plugin), jobs=plan.jobs, tell=progress)
+
+
+def crops_of(
+    inputs: Inputs, index: Index, rows: np.ndarray, *, settings: CropSettings, jobs: int, tell: Progress
+) -> Crops:
+    """Fill the crop cache for the sequences of some rows.
+
+    Args:
+        inputs: the datasets and their roots.
+        index: all rows.
+        rows: `[N]` row numbers in it.
+        settings: how crops are made.
+        jobs: processes at once.
+        tell: hears of every sequence.
+
+    Raises:
+        DataError: as for `prepare_crops`.
+    """
     folders, reports = {}, {}
-    for name, dataset in plan.inputs.datasets.items():
-        keys = [key for key in ids if key[0] == name]
-        if not keys:
+    datasets = index.table["dataset"].to_numpy()[rows]
+    for name, dataset in inputs.datasets.items():
+        own = rows[datasets == name]
+        if not len(own):
             continue
-        rows = plan.index.rows(keys, key=plan.inputs.protocol.key)
-        sequences = by_sequence(plan.index.records(rows))
-        folder = cache_folder(name, dataset.root, settings, manifest=plan.index.manifests[name])
+        sequences = by_sequence(index.records(own))
+        folder = cache_folder(name, dataset.root, settings, manifest=index.manifests[name])
         folders[name] = folder
-        done = _Counter(partial(progress.crops, name), len(sequences))
-        reports[name] = prepare(CropCache(folder), dataset.root, sequences, settings, jobs=plan.jobs, progress=done)
+        done = _Counter(partial(tell.crops, name), len(sequences))
+        reports[name] = prepare(CropCache(folder), dataset.root, sequences, settings, jobs=jobs, progress=done)
     return Crops(folders, reports)
 
 

@@ -91,7 +91,7 @@ def test_a_single_training_subject_cannot_be_split(index: Index, caches: dict[st
 def test_a_task_counts_the_given_rows_alone_and_ignores_what_is_not_coded(index: Index) -> None:
     labels = np.array([[1, -1], [1, 0], [0, 1], [1, 1]], np.int8)
     part = Part(np.array([0, 1]), take_rows(2), ("a", "b"))
-    task = make_task(index, ("AU1", "AU2"), part, labels, Constant(), "bp4d")
+    task = make_task(index, ("AU1", "AU2"), part.positions, labels=labels, plugin=Constant(), dataset="bp4d")
     assert (task.positives, task.coded) == ((2, 0), (2, 1))
     only_coded = Part(np.array([0, 1, 2]), take_rows(3), ("a", "b", "c")).coded(np.array([[-1, -1], [0, -1], [1, 1]]))
     assert only_coded.keys == ("b", "c")
