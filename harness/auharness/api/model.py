@@ -37,11 +37,18 @@ class ModelPlugin(Plugin):
     """One model; the author names the inputs and writes `build`, everything else has a default."""
 
     inputs: ClassVar[tuple[str, ...]] = ("image",)
-    """Batch keys out of `image`, `clip`, `audio`, `landmarks`, given to the module in this order."""
+    """Batch keys out of `image`, `clip`, `audio`, `landmarks`, `landmarks_valid`, given to the module in this order."""
     score_kind: ClassVar[str] = "logit"
     """`logit`, `probability` or `margin`: what the outputs are; a probability decides at 0.5, the others at 0."""
     variants: ClassVar[tuple[str, ...]] = ()
     """Presets that are rows of the ablation table, in the paper's order."""
+    crossed: ClassVar[tuple[str, ...]] = ()
+    """Presets with which `run --ablation` combines every variant and control, one at a time, e.g. language models; all
+    of them or, where a preset or flag sets the same settings, none."""
+    controls: ClassVar[tuple[str, ...]] = ()
+    """Rows that the paper's ablation lacks and `run --ablation` adds: presets, or names of other models."""
+    uncrossed: ClassVar[tuple[str, ...]] = ()
+    """Those of `controls` that are the same with each of `crossed`, so that they run once; other models always are."""
     unused: ClassVar[tuple[str, ...]] = ()
     """Names (fnmatch patterns) of trainable parameters that may have no gradient, e.g. of a switched-off branch."""
     pretrained_on: ClassVar[str] = ""
@@ -64,6 +71,13 @@ class ModelPlugin(Plugin):
         from auharness.losses.default import default_loss
 
         return default_loss(output.logits, batch["target"], task)
+
+    def monitor(self, output: Output, batch: Batch, task: Task) -> dict[str, Tensor]:
+        """Return named scalars that the log shows beside the loss terms and that train nothing; default none.
+
+        Called without gradients for each training batch, and for each batch of inner-val, where `output.aux` is empty.
+        """
+        return {}
 
     def parameter_groups(self, module: nn.Module) -> Sequence[Mapping[str, Any]]:
         """Return optimiser groups; each trainable parameter in exactly one. `lr_scale` multiplies the recipe's rate.
@@ -104,5 +118,9 @@ class ModelPlugin(Plugin):
         return unit.train(self)
 
     def shared(self, device: torch.device) -> object | None:
-        """Return what all units of one process share (a frozen base model), built once per process; default none."""
+        """Return what all units of one process share, e.g. a frozen base model; default none.
+
+        Called before the clock of each unit starts. The result is not passed on: keep it in a cache that `build` reads
+        too, so that only the first call of a process takes long.
+        """
         return None

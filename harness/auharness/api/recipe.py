@@ -75,6 +75,7 @@ class Recipe(Settings):
     beta2: float = Field(0.999, ge=0, lt=1, description="Adam's beta 2")
     nesterov: bool = Field(True, description="SGD looks ahead along its momentum")
     schedule: Literal["cosine", "constant", "onecycle", "step"] = "cosine"
+    cycle_momentum: bool = Field(True, description="onecycle moves the first moment from 0.95 to 0.85 and back")
     step_epochs: int = Field(40, ge=1, description="schedule step: epochs between two falls of the rate")
     step_factor: float = Field(0.1, gt=0, le=1, description="schedule step: what a fall multiplies the rate by")
     warmup: float = Field(0.0, ge=0, lt=1, description="share of all steps with a linear rise from 0")

@@ -19,7 +19,7 @@ from auharness.testing.fake import FakeUnit, fake_batch, fake_task
 
 __all__ = ["check_model"]
 
-INPUTS = ("image", "clip", "audio", "landmarks")
+INPUTS = ("image", "clip", "audio", "landmarks", "landmarks_valid")
 SCORE_KINDS = ("logit", "probability", "margin")
 KINDS = ("frame-multilabel", "clip-multilabel", "clip-multiclass")
 BATCH_SIZE_TOLERANCE = 1e-5

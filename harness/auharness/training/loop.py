@@ -15,11 +15,11 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from auharness.api import Batch, ModelPlugin
+from auharness.api import Batch, ModelPlugin, Output
 from auharness.errors import AuharnessError
 from auharness.records import Task
 from auharness.training.checkpoint import load_state, save_state
-from auharness.training.optim import WeightAverage, build_optimiser, lr_factor, set_lr
+from auharness.training.optim import WeightAverage, build_optimiser, lr_factor, momentum_at, set_lr, set_momentum
 from auharness.training.predictor import ModulePredictor, as_output, call, is_out_of_memory
 from auharness.training.seed import derive_seed, rng_state, seed_all, set_rng_state
 from auharness.training.selection import RunningScore
@@ -96,13 +96,12 @@ class Loop:
         total = min(steps, self.recipe.max_steps or steps)
         while self.epoch < self.recipe.epochs and self.step < total and not self._out_of_patience():
             started = time.monotonic()
-            losses, score = self._epoch(train, total=total, checkpoint_s=checkpoint_s)
+            values = self._epoch(train, total=total, checkpoint_s=checkpoint_s)
             self.epoch, self.batch = self.epoch + 1, 0
-            values = losses | {"train_score": score}
             if self.swa is not None and self.epoch > self.recipe.epochs - self.recipe.swa_epochs:
                 self.swa.update(self.module)
             if validation is not None:
-                values["inner_val"] = self._select(validation)
+                values |= self._select(validation)
             if observe is not None:
                 observe(self.epoch, self.predictor())
             self.log("epoch", epoch=self.epoch, epochs=self.recipe.epochs, s=time.monotonic() - started, **values)
@@ -143,7 +142,8 @@ class Loop:
         if state["rng_cuda"] is not None:
             torch.cuda.set_rng_state(state["rng_cuda"], self.fabric.device)
 
-    def _epoch(self, train: CropSource, *, total: int, checkpoint_s: float) -> tuple[dict[str, float], float]:
+    def _epoch(self, train: CropSource, *, total: int, checkpoint_s: float) -> dict[str, float]:
+        """Train on all batches that are left of an epoch and return what the log shows of it."""
         self.module.train()
         running = RunningScore(self.task, self.plugin.score_kind)
         sums: dict[str, float] = {}
@@ -154,6 +154,8 @@ class Loop:
                 break
             factor = lr_factor(self.step, total, self.recipe, epoch=self.epoch)
             set_lr(self.optimiser, self.recipe.lr * factor)
+            if (momentum := momentum_at(self.step, total, self.recipe)) is not None:
+                set_momentum(self.optimiser, momentum)
             losses, logits = self._step(batch)
             running.add(logits, batch["target"])
             seen += len(logits)
@@ -162,7 +164,8 @@ class Loop:
             self.batch, self.step = self.batch + 1, self.step + 1
             if checkpoint_s == 0 or self.batch % 20 == 0:
                 self._save_if_due(checkpoint_s)
-        return {name: value / max(seen, 1) for name, value in sums.items()}, running.value
+        values = {name: value / max(seen, 1) for name, value in sums.items()} | {"train_score": running.value}
+        return values | {f"train_{name}": value for name, value in running.curves.items()}
 
     def _step(self, batch: Batch) -> tuple[dict[str, float], Tensor]:
         """One update; the batch is cut into ever smaller micro-batches when memory runs out."""
@@ -201,7 +204,9 @@ class Loop:
                 self._refuse(terms)
             self.fabric.backward(total * share)
             logits.append(output.logits.detach())
-            for name, term in terms.items():
+            with torch.no_grad():
+                shown = self.plugin.monitor(output, part, self.task) | terms
+            for name, term in shown.items():
                 sums[name] = sums.get(name, 0.0) + float(term.detach()) * share
         return sums, torch.cat(logits)
 
@@ -212,17 +217,21 @@ class Loop:
             "try a lower --set recipe.lr=... or --set recipe.grad_clip=1"
         )
 
-    def _select(self, validation: CropSource) -> float:
-        """Score the held-out training rows and keep the weights when they are the best so far."""
+    def _select(self, validation: CropSource) -> dict[str, float]:
+        """Score the held-out training rows, keep the weights when they are the best so far, and return the scores."""
         predictor = self.predictor()
         running = RunningScore(self.task, self.plugin.score_kind)
+        sums: dict[str, float] = {}
         for batch in validation.batches(self.recipe.eval_batch_size, device=self.fabric.device):
-            running.add(predictor(batch), batch["target"])
+            logits = predictor(batch)
+            running.add(logits, batch["target"])
+            for name, term in self.plugin.monitor(Output(logits), batch, self.task).items():
+                sums[name] = sums.get(name, 0.0) + float(term) * len(logits) / len(validation)
         score = running.value
         if score > self.best["score"]:
             weights = {name: value.detach().clone() for name, value in predictor.module.state_dict().items()}
             self.best = {"score": score, "epoch": self.epoch, "weights": weights}
-        return score
+        return {"inner_val": score} | {f"val_{name}": value for name, value in (sums | running.curves).items()}
 
     def _selected(self) -> ModulePredictor:
         if self.best["weights"] is None:

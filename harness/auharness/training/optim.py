@@ -10,7 +10,12 @@ from torch import Tensor, nn
 from auharness.api import ModelPlugin, Recipe
 from auharness.errors import UsageError
 
-__all__ = ["WeightAverage", "build_optimiser", "check_groups", "lr_factor", "set_lr"]
+__all__ = ["WeightAverage", "build_optimiser", "check_groups", "lr_factor", "momentum_at", "set_lr", "set_momentum"]
+
+RISE = 0.3
+"""Share of the steps of onecycle on which the rate rises."""
+MOMENTUM = (0.85, 0.95)
+"""First moment at the peak of onecycle, and at both ends."""
 
 
 def build_optimiser(plugin: ModelPlugin, module: nn.Module) -> torch.optim.Optimizer:
@@ -56,10 +61,7 @@ def lr_factor(step: int, total: int, recipe: Recipe, *, epoch: int = 0) -> float
     [1.0, 0.854, 0.5, 0.146]
     """
     if recipe.schedule == "onecycle":
-        rise, last = max(0.3 * total - 1, 1e-9), total - 1
-        if step <= rise:
-            return _cosine(1 / 25, 1.0, step / rise)
-        return _cosine(1.0, 1 / 25e4, (step - rise) / (last - rise))
+        return _one_cycle(step, total, 1 / 25, 1.0, 1 / 25e4)
     warm = round(recipe.warmup * total)
     if step < warm:
         return (step + 1) / warm
@@ -70,16 +72,38 @@ def lr_factor(step: int, total: int, recipe: Recipe, *, epoch: int = 0) -> float
     return _cosine(1.0, 0.0, (step - warm) / max(1, total - warm))
 
 
+def momentum_at(step: int, total: int, recipe: Recipe) -> float | None:
+    """Return the first moment that onecycle asks for at a 0-based step, or None where the optimiser keeps its own.
+
+    >>> [round(momentum_at(s, 10, Recipe(schedule="onecycle")), 3) for s in (0, 2, 9)]
+    [0.95, 0.85, 0.95]
+    """
+    if recipe.schedule != "onecycle" or not recipe.cycle_momentum:
+        return None
+    peak, ends = MOMENTUM
+    return _one_cycle(step, total, ends, peak, ends)
+
+
 def set_lr(optimiser: torch.optim.Optimizer, lr: float) -> None:
     """Set the rate of every group, scaled by its `lr_scale`."""
     for group in optimiser.param_groups:
         group["lr"] = lr * group["lr_scale"]
 
 
+def set_momentum(optimiser: torch.optim.Optimizer, momentum: float) -> None:
+    """Set the first moment of every group: SGD's momentum or Adam's beta 1."""
+    for group in optimiser.param_groups:
+        if "betas" in group:
+            group["betas"] = (momentum, *group["betas"][1:])
+        else:
+            group["momentum"] = momentum
+
+
 class WeightAverage:
     """A running average of a module's floating tensors: exponential (EMA), or uniform over updates (SWA).
 
-    Integer buffers and the running statistics of normalisation layers are copied from the latest module.
+    Integer buffers and the running statistics of normalisation layers are copied from the latest module. Update n of
+    an EMA, counted from 1, keeps min(decay, (1 + n) / (10 + n)) of the past, so that a fresh average forgets fast.
     """
 
     def __init__(self, decay: float | None) -> None:
@@ -91,7 +115,8 @@ class WeightAverage:
     def update(self, module: nn.Module) -> None:
         """Take in the module's present weights."""
         self.updates += 1
-        share = 1.0 / self.updates if self.decay is None else 1.0 - min(self.decay, self.updates / (self.updates + 10))
+        n = self.updates
+        share = 1.0 / n if self.decay is None else 1.0 - min(self.decay, (1 + n) / (10 + n))
         trained = {name for name, _ in module.named_parameters()}
         for name, value in module.state_dict().items():
             if name in trained and name in self.weights:
@@ -107,6 +132,14 @@ class WeightAverage:
         """Take back what `state` returned."""
         self.updates = state["updates"]
         self.weights = {name: value.to(device) for name, value in state["weights"].items()}
+
+
+def _one_cycle(step: int, total: int, start: float, peak: float, end: float) -> float:
+    """A cosine from `start` to `peak` over the first part of the steps and one to `end` over the others."""
+    rise, last = max(RISE * total - 1, 1e-9), total - 1
+    if step <= rise:
+        return _cosine(start, peak, step / rise)
+    return _cosine(peak, end, (step - rise) / (last - rise))
 
 
 def _cosine(start: float, end: float, share: float) -> float:

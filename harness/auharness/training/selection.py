@@ -7,7 +7,9 @@ from torch import Tensor
 from auharness.metrics.counts import binary_counts, confusion_matrix
 from auharness.metrics.defined import mean_defined
 from auharness.metrics.f1 import f1
+from auharness.metrics.macro_f1 import macro_f1
 from auharness.metrics.uar import uar
+from auharness.metrics.war import war
 from auharness.records import Task
 
 __all__ = ["RunningScore", "decision_value", "selection_score"]
@@ -52,3 +54,10 @@ class RunningScore:
         if self.multiclass:
             return float(uar(self.counts))
         return float(mean_defined(f1(self.counts))[0])
+
+    @property
+    def curves(self) -> dict[str, float]:
+        """UAR, WAR and macro-F1 so far, for classes; empty for labels, whose one score is `value`."""
+        if not self.multiclass:
+            return {}
+        return {"uar": self.value, "war": float(war(self.counts)), "macro_f1": float(macro_f1(self.counts))}

@@ -8,7 +8,14 @@ from torch import nn
 from auharness.api import ModelPlugin, Recipe
 from auharness.errors import UsageError
 from auharness.records import Task
-from auharness.training.optim import WeightAverage, build_optimiser, check_groups, lr_factor
+from auharness.training.optim import (
+    WeightAverage,
+    build_optimiser,
+    check_groups,
+    lr_factor,
+    momentum_at,
+    set_momentum,
+)
 
 
 def test_onecycle_equals_torch() -> None:
@@ -42,6 +49,31 @@ def test_step_equals_torch(every: int, factor: float) -> None:
 def test_a_smoke_run_does_not_shorten_the_epochs_between_two_falls() -> None:
     recipe = Recipe(schedule="step", step_epochs=2, epochs=100, max_steps=10)
     assert [lr_factor(step, 10, recipe, epoch=step // 5) for step in range(10)] == [1.0] * 10
+
+
+@pytest.mark.parametrize("optimiser", ["adamw", "sgd"])
+def test_onecycle_moves_the_first_moment_as_torch_does(optimiser: str) -> None:
+    recipe = Recipe.model_validate({"optimiser": optimiser, "schedule": "onecycle", "lr": 1.0})
+    module = nn.Linear(1, 1, bias=False)
+    ours, theirs = (build_optimiser(Linear(recipe=recipe), module) for _ in range(2))
+    reference = torch.optim.lr_scheduler.OneCycleLR(theirs, 1.0, total_steps=100)
+    for step in range(100):
+        momentum = momentum_at(step, 100, recipe)
+        assert momentum is not None
+        set_momentum(ours, momentum)
+        mine, yours = ours.param_groups[0], theirs.param_groups[0]
+        if optimiser == "sgd":
+            assert mine["momentum"] == pytest.approx(yours["momentum"], abs=1e-9)
+        else:
+            assert mine["betas"] == pytest.approx(yours["betas"], abs=1e-9)
+        theirs.step()
+        if step < 99:
+            reference.step()
+
+
+def test_only_onecycle_moves_the_first_moment() -> None:
+    assert momentum_at(50, 100, Recipe()) is None
+    assert momentum_at(50, 100, Recipe(schedule="onecycle", cycle_momentum=False)) is None
 
 
 def test_warmup_rises_to_the_peak_and_cosine_falls_to_zero() -> None:
@@ -114,3 +146,17 @@ def test_the_exponential_average_forgets_at_its_rate() -> None:
     nn.init.constant_(module.weight, 1.0)
     average.update(module)
     assert float(average.weights["weight"]) == pytest.approx(0.5)
+
+
+def test_a_fresh_exponential_average_forgets_fast() -> None:
+    module = nn.BatchNorm1d(1)
+    average, wanted = WeightAverage(0.3), 1.0
+    for n, value in enumerate((1.0, 2.0, 4.0, 8.0, 16.0), start=1):
+        nn.init.constant_(module.weight, value)
+        module.load_state_dict({**module.state_dict(), "running_mean": torch.tensor([value])})
+        average.update(module)
+        # (1 + n) / (10 + n) is 3/12, 4/13, ... from the second update on, and passes 0.3 with the third
+        kept = {1: 0.0, 2: 3 / 12}.get(n, 0.3)
+        wanted = kept * wanted + (1 - kept) * value
+        assert float(average.weights["weight"]) == pytest.approx(wanted)
+        assert float(average.weights["running_mean"]) == value
