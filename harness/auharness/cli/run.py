@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from auharness.cli.common import common_options, console, emit, ends_on_sigterm, say
-from auharness.cli.request_options import add_request_options, request_from
-from auharness.errors import UsageError
+from auharness.cli.request_options import add_request_options, protocols_from, request_from
 
 if TYPE_CHECKING:
     from auharness.cli.common import Subparsers
@@ -24,13 +22,17 @@ def add_parser(subparsers: Subparsers) -> None:
     )
     add_request_options(parser)
     parser.add_argument("--fresh", action="store_true", help="make a new attempt; nothing is deleted")
-    parser.add_argument("--ablation", action="store_true", help="run every variant of the model's ablation table")
+    parser.add_argument(
+        "--ablation",
+        action="store_true",
+        help="run every variant and control of the model's ablation; --protocol A,B runs it under each",
+    )
     parser.set_defaults(handler=handle)
 
 
 def handle(args: argparse.Namespace) -> int:
     """Run what is asked and print where the result is."""
-    request = request_from(args)
+    request = request_from(args, several=args.ablation)
     with ends_on_sigterm("run the same command again to go on"):
         results = _ablation(args, request) if args.ablation else [_one(args, request)]
     emit(args, [_as_dict(result) for result in results], lambda: "\n".join(_lines(results)))
@@ -45,20 +47,20 @@ def _one(args: argparse.Namespace, request: Request) -> RunResult:
 
 
 def _ablation(args: argparse.Namespace, request: Request) -> list[RunResult]:
-    from auharness import registry
     from auharness.leaderboard import write_ablation
+    from auharness.runner.ablation import plan_ablation
 
-    variants = registry.load("model", request.model).variants
-    if not variants:
-        raise UsageError(f"--ablation: model '{request.model}' names no variants")
-    if request.weights is not None:
-        raise UsageError("--ablation: every variant starts from scratch; leave --weights out")
+    plan = plan_ablation(request, protocols_from(args))
+    for remark in plan.remarks:
+        say(args, remark)
     results = []
-    for variant in variants:
-        say(args, f"variant {variant}")
-        results.append(_one(args, dataclasses.replace(request, presets=(*request.presets, variant))))
-    page = write_ablation(request.runs, request.protocol, request.model)
-    say(args, f"ablation page: {page}")
+    for number, one in enumerate(plan.requests, 1):
+        name = f"{one.model} {','.join(one.presets)} on {one.protocol}"
+        say(args, f"run {number} of {len(plan.requests)}: {name}")
+        results.append(_one(args, one))
+    for protocol in dict.fromkeys(one.protocol for one in plan.requests):
+        page, missing = write_ablation(request.runs, protocol, request.model)
+        say(args, f"ablation page: {page}" + (f" ({missing})" if missing else ""))
     return results
 
 
@@ -88,6 +90,7 @@ def _as_dict(result: RunResult) -> dict[str, Any]:
         "headline": result.headline,
         "kept": result.kept,
         "done": result.done,
+        "looks": result.looks.by_model,
     }
 
 
@@ -96,4 +99,4 @@ def _lines(results: list[RunResult]) -> list[str]:
     for result in results:
         state = f"{result.kept} units kept, {result.done} done"
         lines += [result.headline, f"run: {result.path} ({state})"]
-    return [*lines, f"page: {results[-1].page}"]
+    return [*lines, str(results[-1].looks), f"page: {results[-1].page}"]

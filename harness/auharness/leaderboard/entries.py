@@ -7,6 +7,7 @@ from pathlib import Path
 
 from auharness.errors import IntegrityError
 from auharness.results.atomic import digest
+from auharness.results.looks import DataKey, data_key
 from auharness.results.schema import RunRecord, UnitRecord
 from auharness.results.store import UNIT, RunFolder, iter_runs
 
@@ -41,10 +42,9 @@ class Entry:
         return tuple(sorted({unit.seed for unit in self.units}))
 
     @property
-    def data_key(self) -> tuple[str, str, str]:
+    def data_key(self) -> DataKey:
         """Origin, size and digest of the data: rows of one table share it."""
-        data = self.first.data
-        return data.origin, data.size, digest(data.manifests, 8)
+        return data_key(self.first)
 
     @cached_property
     def key(self) -> str:

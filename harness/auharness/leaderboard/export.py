@@ -39,6 +39,10 @@ def page_json(page: Page) -> str:
             "columns": list(protocol.columns),
             "published_floors": page.floors,
             "rows": list(page_records(page)),
+            "looks": [
+                {"section": f"{origin} {size}".strip(), "data_digest": data, "models": found.by_model}
+                for (origin, size, data), found in page.looks.items()
+            ],
             "audit": audits,
         }
     )

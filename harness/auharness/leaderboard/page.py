@@ -13,6 +13,7 @@ from auharness.leaderboard.memory import Memory
 from auharness.leaderboard.published import published_clips, published_floors, published_levels
 from auharness.leaderboard.reported import ReportedTable, read_reported
 from auharness.leaderboard.rows import BoardTable, make_tables
+from auharness.results.looks import DataKey, Looks, read_looks
 
 __all__ = ["Page", "make_page"]
 
@@ -29,6 +30,8 @@ class Page:
     ablations: tuple[Ablation, ...] = ()
     broken: tuple[str, ...] = field(default=())
     """Run folders that could not be read."""
+    looks: dict[DataKey, Looks] = field(default_factory=dict)
+    """Data -> how often its test part was looked at."""
 
     def levels(self, table: ReportedTable) -> Levels:
         """Return what predictors that see nothing score in the metric of a reported table; empty if not known."""
@@ -67,4 +70,5 @@ def make_page(root: Path, protocol: str, *, memory: Memory) -> Page:
         floors=published_floors(plugin),
         ablations=tuple(measured_ablations(plugin(), rows, reported, memory=memory)),
         broken=tuple(broken),
+        looks=read_looks(root, protocol),
     )

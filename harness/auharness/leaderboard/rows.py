@@ -10,6 +10,7 @@ from auharness.errors import InconclusiveError
 from auharness.leaderboard.entries import Entry
 from auharness.leaderboard.memory import Memory
 from auharness.metrics import FoldCounts, metric
+from auharness.results.looks import DataKey
 from auharness.scoring import Score, fold_counts, score_units
 from auharness.statistics import shared_ranks
 
@@ -52,6 +53,11 @@ class BoardTable:
     """Of the data's manifests."""
     rows: tuple[BoardRow, ...]
     unranked: tuple[BoardRow, ...]
+
+    @property
+    def key(self) -> DataKey:
+        """Which data the rows stand on."""
+        return self.origin, self.size, self.digest
 
     @property
     def floors(self) -> Score:

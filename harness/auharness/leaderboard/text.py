@@ -19,6 +19,7 @@ from auharness.leaderboard.tables import (
     reported_table,
     verdict_list,
 )
+from auharness.results.looks import Looks
 from auharness.statistics import CHANCE_DRAWS, DRAWS, ORACLE_GRID
 
 __all__ = ["page_text"]
@@ -48,7 +49,7 @@ def page_text(page: Page, *, head: str = "") -> str:
         parts.append(f"No run yet. Start one: `auharness run --model {model} --protocol {protocol.name}`")
     for table in page.tables:
         twins = sum((other.origin, other.size) == (table.origin, table.size) for other in page.tables)
-        parts += _measured(table, show_digest=twins > 1)
+        parts += _measured(table, page.looks.get(table.key), show_digest=twins > 1)
     results = [printed for printed in page.reported if printed.kind == "results"]
     if results:
         parts.append("## Reported")
@@ -73,7 +74,7 @@ def _about(protocol: ProtocolPlugin) -> str:
     return f"Version {protocol.version}: {where}; scored labels: {labels}.{paper}"
 
 
-def _measured(table: BoardTable, *, show_digest: bool) -> list[str]:
+def _measured(table: BoardTable, looks: Looks | None, *, show_digest: bool) -> list[str]:
     version = f", version {table.digest}" if show_digest else ""
     if table.origin == "licensed":
         parts = [f"### Licensed data{version}"]
@@ -82,6 +83,8 @@ def _measured(table: BoardTable, *, show_digest: bool) -> list[str]:
             f"### Synthetic stand-in, {table.size or 'size not recorded'}{version}",
             "Not comparable with reported numbers, nor with other sizes: these faces are rendered.",
         ]
+    if looks is not None:
+        parts.append(f"T{markdown(str(looks))[1:]}.")
     if table.rows:
         parts += [headline_table(table, table.rows)]
         if len(table.floors.columns) > 1:
@@ -143,6 +146,9 @@ def _how_to_read(page: Page) -> str:
             "- **Floors**: `constant-0` says never, `constant-1` always, `random-prior` at the training rate. A score "
             f"within {NEAR_FLOOR:g} point of a floor says little.{_chance(protocol)}",
             "- **Degenerate**: labels of which a row says the same for every test sample; their score is a constant's.",
+            "- **Looked at**: configurations (settings, weights, code) of which a score on this test part lies in the "
+            "records behind this page, also of rows that are not shown. More seeds, more folds and repeated or resumed "
+            "runs count once. The more looks, the more the best row owes to choosing among them.",
             "- **Data verified**: whether frames and positives equal the published counts.",
             "- **Reported** rows are printed numbers: their preparation, selection and thresholds are mostly unknown.",
         ]

@@ -25,10 +25,11 @@ def run(command: Command, bp4d_mini: Path, tmp_path: Path) -> Command:
 def test_a_run_ends_with_its_result_its_folder_and_its_page(run: Command, tmp_path: Path) -> None:
     answer = run("--folds", "P1")
     assert answer.code == 0
-    result, folder, page = answer.out.splitlines()
+    result, folder, looks, page = answer.out.splitlines()
     assert result.startswith("constant on bp4d-3fold: F1 ")
     assert folder.startswith(f"run: {tmp_path / 'runs' / 'bp4d-3fold' / 'constant'}/")
     assert folder.endswith("(0 units kept, 1 done)")
+    assert looks == "test part looked at 1 time (constant 1)"
     assert page == f"page: {tmp_path / 'runs' / 'leaderboard' / 'bp4d-3fold.md'}"
     assert "fold P1 seed 0: finished" in answer.err
 
@@ -92,6 +93,17 @@ def test_seeds_and_one_seed_are_asked_for_by_number(run: Command) -> None:
     (more,) = json.loads(run("--folds", "P1", "--seeds", 2, "--json").out)
     assert more["run"] == result["run"] and (more["kept"], more["done"]) == (0, 2)
     assert [ref.seed for ref in RunFolder(Path(more["run"])).record.units] == [0, 1, 3]
+
+
+def test_the_end_of_a_run_says_how_often_the_test_part_was_looked_at(run: Command) -> None:
+    assert "test part looked at 1 time (constant 1)" in run().out.splitlines()
+    second = run("--set", "value=prior")
+    assert "test part looked at 2 times (constant 2)" in second.out.splitlines()
+    # a run that is answered, extended or repeated asks nothing new
+    for words in ((), ("--seeds", 2), ("--fresh",)):
+        assert run("--set", "value=prior", *words).out.splitlines()[-2] == second.out.splitlines()[-2]
+    (result,) = json.loads(run("--set", "value=prior", "--json").out)
+    assert result["looks"] == {"constant": 2}
 
 
 def test_a_smoke_run_is_marked(run: Command) -> None:

@@ -137,6 +137,23 @@ def test_floors_stand_in_the_table_and_equal_the_published_ones(tmp_path: Path, 
     assert [cell.strip() for cell in line.split("|")[1:5]] == ["floor", "*constant-1*", "", "48.04"]
 
 
+def test_the_page_says_how_often_the_test_part_was_looked_at(tmp_path: Path, make_run: MakeRun) -> None:
+    make_run(tmp_path, hit=0.5)
+    make_run(tmp_path, run_id="other", hit=0.9, settings={"depth": 6})
+    make_run(tmp_path, model="their-net")
+    # a newer run of the first row hides it, and does not undo that it was looked at
+    make_run(tmp_path, run_id="newer", hit=0.6)
+    page = write_page(tmp_path, "bp4d-3fold")
+    first = page.read_bytes()
+    assert b"Test part looked at 4 times (my-net 3, their-net 1)." in first
+    (looks,) = json.loads(page.with_suffix(".json").read_text())["looks"]
+    assert (looks["section"], looks["models"]) == ("licensed", {"my-net": 3, "their-net": 1})
+    # once more is nothing new
+    make_run(tmp_path, run_id="newer", hit=0.6)
+    make_run(tmp_path, run_id="newer", hit=0.6, attempt=2)
+    assert b"looked at 4 times" in write_page(tmp_path, "bp4d-3fold").read_bytes()
+
+
 def test_an_undefined_score_is_not_available_and_counted(tmp_path: Path, make_run: MakeRun) -> None:
     make_run(tmp_path)
     (row,) = rows_of(tmp_path)

@@ -112,6 +112,7 @@ def test_a_finished_run_answers_quickly_and_without_torch(run_mini: Run, bp4d_mi
         "headline": done.headline,
         "kept": 1,
         "done": 0,
+        "looks": {"constant": 1},
     }
     assert not torch_imported
     assert cpu_s < 2
