@@ -193,6 +193,7 @@ def prepare_handler(args: argparse.Namespace) -> int:
     dataset, choice, index = _load(args, args.dataset)
     from auharness.data.cache import CropCache, cache_folder
     from auharness.data.clips import all_frames
+    from auharness.data.crops import looks_for_face
     from auharness.data.prepare import by_sequence, estimate, prepare
 
     settings = _crop_settings(args, synthetic=choice.origin == "synthetic")
@@ -218,8 +219,9 @@ def prepare_handler(args: argparse.Namespace) -> int:
 
     with Meter(args, f"crops {dataset.name}", unit="frames") as meter:
         report = prepare(CropCache(folder), dataset.root, groups, settings, jobs=jobs, progress=tell)
-    data |= {"crops": report.n, "no_face": report.n_no_face, "left_out": report.n_bad}
-    emit(args, data, f"{report.n} crops, {report.n_no_face} without a face, {report.n_bad} frames left out: {folder}")
+    n_no_face = report.n_no_face if looks_for_face(settings.method, settings.landmarks) else 0
+    data |= {"crops": report.n, "no_face": n_no_face, "left_out": report.n_bad}
+    emit(args, data, f"{report.n} crops, {n_no_face} without a face, {report.n_bad} frames left out: {folder}")
     return 0
 
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from auharness.data.align import METHODS
 from auharness.errors import UsageError, near
 
-__all__ = ["BadFrame", "CropSettings", "Crops", "SequenceReport"]
+__all__ = ["BadFrame", "CropSettings", "Crops", "SequenceReport", "looks_for_face"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,14 @@ class CropSettings:
             raise UsageError(f"on_bad_frame {self.on_bad_frame!r}: expected fail or drop")
         if self.size < 8:
             raise UsageError(f"crop size {self.size}: expected at least 8 pixels")
+
+
+def looks_for_face(method: str, landmarks: str) -> bool:
+    """Return whether a crop depends on where the face is, so that a face that is not found says something.
+
+    Whole pictures that are only resized, such as the vendor's own crops, need none.
+    """
+    return (method, landmarks) != ("none", "mean-shape")
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,7 +78,7 @@ class UnitRecord(_Record):
     n_dropped: dict[str, int]
     """Reason -> rows that were left out of training or test, e.g. `undecodable`."""
     n_no_face: NonNegative = 0
-    """Rows whose landmarks are the mean-shape fallback; they are scored."""
+    """Rows whose landmarks are the mean-shape fallback, 0 where no face is looked for; they are scored."""
     smoke: bool = False
     """True when `--limit` or `--max-steps` cut the work short."""
     extra_data: str = ""

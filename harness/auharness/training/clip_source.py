@@ -51,8 +51,7 @@ class ClipSource(CropSource):
             "landmarks_valid": by_clip(torch.from_numpy(valid.copy())),
         }
 
-    @property
-    def n_no_face(self) -> int:
+    def _count_fallbacks(self) -> int:
         """Clips with a frame whose landmarks are the mean-shape fallback."""
         return int(sum(not self._valid[file][rows].all() for file, rows in self._clips))
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from auharness.api import Augment, Batch, Preprocess
 from auharness.data.cache import CropCache
+from auharness.data.crops import looks_for_face
 from auharness.training.augment import augmented, plain
 from auharness.training.seed import generator as seeded
 
@@ -86,7 +87,11 @@ class CropSource:
 
     @property
     def n_no_face(self) -> int:
-        """Rows whose landmarks are the mean-shape fallback."""
+        """Rows whose landmarks are the mean-shape fallback; 0 where no face is looked for."""
+        looked = looks_for_face(self.preprocess.align, self.preprocess.landmarks)
+        return self._count_fallbacks() if looked else 0
+
+    def _count_fallbacks(self) -> int:
         return int(sum(not self._valid[file][row] for file, row in self._place))
 
     def batches(

@@ -106,6 +106,15 @@ def test_frames_that_could_not_be_decoded_are_left_out_before_sampling(caches):
     assert steps(batch)[1] == [0, 1, 2, 3, 4, 5]
 
 
+def test_a_clip_without_a_face_is_counted_unless_no_face_is_looked_for(caches):
+    # these crops have no landmarks: whole pictures need none, anything else counts what was not found
+    assert source(caches).n_no_face == 0
+    for fields in ({"align": "similarity"}, {"landmarks": "vendor"}, {"landmarks": "haar"}):
+        assert source(caches, preprocess=GREY.model_copy(update=fields)).n_no_face == 2
+    (batch,) = source(caches).batches(2)
+    assert not batch["landmarks_valid"].any()
+
+
 def test_colour_clips_have_three_channels(caches):
     preprocess = GREY.model_copy(update={"channels": 3})
     (batch,) = source(caches, preprocess=preprocess).batches(2)
