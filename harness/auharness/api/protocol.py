@@ -48,6 +48,8 @@ class ProtocolPlugin(Plugin):
     """Sampling unit of intervals: `subject`, `video`, `clip` or `unknown`."""
     key: ClassVar[str] = "subject"
     """What the split keys name: `subject` or `clip`."""
+    marks: ClassVar[tuple[str, ...]] = ()
+    """What must stand beside every score under this protocol, e.g. `1 of 5 folds`."""
     reported: ClassVar[str] = ""
     """File name of the reported table (json) beside the protocol file; empty for none."""
 

@@ -84,6 +84,7 @@ METRICS: dict[str, Metric] = {
         Metric("war", war, "confusion"),
         Metric("macro-f1", macro_f1, "confusion"),
         Metric("weighted-f1", weighted_f1, "confusion"),
+        Metric("recall", recall, "confusion", per_class=True),
         Metric("auroc", auroc, "scores"),
         Metric("average-precision", average_precision, "scores"),
     )

@@ -23,6 +23,7 @@ class Metric:
         needs: which of these three. Only the first two have intervals: they are functions of counts that add up.
         higher_is_better: direction of the arrow in tables.
         bounds: smallest and largest possible value.
+        per_class: whether a metric of a confusion matrix has one value per class, `[..., C]`.
     """
 
     name: str
@@ -30,8 +31,9 @@ class Metric:
     needs: Needs
     higher_is_better: bool = True
     bounds: tuple[float, float] = (0.0, 1.0)
+    per_class: bool = False
 
     def by_label(self, counts: NDArray[Any]) -> NDArray[np.float64]:
-        """Return one value per label: `[..., A]` from counts, `[..., 1]` from a confusion matrix."""
+        """Return one value per label: `[..., A]` from counts, `[..., 1]` or `[..., C]` from a confusion matrix."""
         values = self.compute(counts)
-        return values if self.needs == "counts" else np.asarray(values)[..., None]
+        return values if self.needs == "counts" or self.per_class else np.asarray(values)[..., None]

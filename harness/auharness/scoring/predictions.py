@@ -70,7 +70,7 @@ def unit_metrics(
             values = entry.compute(target, predictions[list(columns)].to_numpy(np.float64))
         else:
             values = entry.by_label(total)
-        labels = ("all",) if entry.needs == "confusion" and multiclass else tuple(columns)
+        labels = ("all",) if entry.needs == "confusion" and multiclass and not entry.per_class else tuple(columns)
         results[name] = {label: _finite(float(value)) for label, value in zip(labels, values, strict=True)}
         results[name]["mean"] = _finite(float(np.nanmean(values))) if np.isfinite(values).any() else None
     return results

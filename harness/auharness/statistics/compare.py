@@ -15,6 +15,7 @@ from auharness.errors import InconclusiveError, UsageError
 from auharness.metrics.aggregate import Aggregation, FoldCounts
 from auharness.metrics.metric import Metric
 from auharness.statistics.bootstrap import DRAWS, LEVEL, Interval, interval_of
+from auharness.statistics.clips import clip_difference, clip_swap_test, resamples_clips
 from auharness.statistics.headline import Headline
 from auharness.statistics.holm import holm
 
@@ -50,6 +51,7 @@ def compare(
     *,
     metric: Metric,
     how: Aggregation,
+    cluster: str = "subject",
     level: float = LEVEL,
     draws: int = DRAWS,
     seed: int = 0,
@@ -63,6 +65,8 @@ def compare(
         second: counts of the second model, same folds and subjects.
         metric: a metric of counts or of a confusion matrix.
         how: the aggregation that makes the headline.
+        cluster: sampling unit of the protocol; with classes and clips of unknown origin, clips are exchanged and drawn
+            within their class.
         level: nominal coverage of the interval.
         draws: number of random exchanges and of resamples.
         seed: of both.
@@ -76,9 +80,11 @@ def compare(
     difference = one.estimate - two.estimate
     if np.isnan(difference):
         raise InconclusiveError("compare: one of the two has no defined score; nothing can be compared")
-    p_value, permutations = swap_test(first, second, metric=metric, how=how, draws=draws, seed=seed)
+    p_value, permutations = swap_test(first, second, metric=metric, how=how, cluster=cluster, draws=draws, seed=seed)
     interval = None
-    if all(len(stratum) > 1 for stratum in one.strata):
+    if resamples_clips(metric, cluster):
+        interval = clip_difference(first, second, metric, how=how, level=level, draws=draws, seed=seed)
+    elif all(len(stratum) > 1 for stratum in one.strata):
         interval = interval_of(
             lambda weights: one.scores(weights) - two.scores(weights),
             lambda weights: one.delete_one(weights) - two.delete_one(weights),
@@ -106,6 +112,7 @@ def compare_family(
     *,
     metric: Metric,
     how: Aggregation,
+    cluster: str = "subject",
     draws: int = DRAWS,
     seed: int = 0,
 ) -> dict[str, Comparison]:
@@ -116,6 +123,7 @@ def compare_family(
         reference: the model that all others are compared with.
         metric: a metric of counts or of a confusion matrix.
         how: the aggregation that makes the headline.
+        cluster: sampling unit of the protocol.
         draws: number of exchanges and of resamples.
         seed: of both.
 
@@ -126,7 +134,7 @@ def compare_family(
     if reference not in models:
         raise UsageError(f"compare: no model '{reference}' (models: {', '.join(sorted(models))})")
     found = {
-        name: compare(folds, models[reference], metric=metric, how=how, draws=draws, seed=seed)
+        name: compare(folds, models[reference], metric=metric, how=how, cluster=cluster, draws=draws, seed=seed)
         for name, folds in models.items()
         if name != reference
     }
@@ -140,6 +148,7 @@ def swap_test(
     *,
     metric: Metric,
     how: Aggregation,
+    cluster: str = "subject",
     draws: int = DRAWS,
     seed: int = 0,
 ) -> tuple[float, int]:
@@ -155,6 +164,7 @@ def swap_test(
         second: counts of the second model, same folds and subjects.
         metric: a metric of counts or of a confusion matrix.
         how: the aggregation that makes the headline.
+        cluster: sampling unit of the protocol; see `clip_swap_test` for clips of unknown origin.
         draws: number of random exchanges.
         seed: of these.
 
@@ -163,6 +173,8 @@ def swap_test(
         UsageError: as `aggregate`.
     """
     first, second = _aligned(first, second)
+    if resamples_clips(metric, cluster):
+        return clip_swap_test(first, second, metric, how=how, draws=draws, seed=seed)
     # both models side by side as 2 K clusters; an exchange moves the weight of a subject from one half to the other.
     # The prefix sorts the first model's subjects before the second's
     both = [

@@ -18,7 +18,8 @@ def test_every_metric_returns_what_its_entry_says(name: str) -> None:
         assert values.shape == (6, 3)
     elif entry.needs == "confusion":
         values = entry.compute(generator.integers(0, 50, size=(6, 3, 3)))
-        assert values.shape == (6,)
+        assert values.shape == ((6, 3) if entry.per_class else (6,))
+        assert entry.by_label(np.diag([3, 2])).shape == ((2,) if entry.per_class else (1,))
     else:
         values = entry.compute(generator.integers(0, 2, size=(60, 3)), generator.random((60, 3)))
         assert values.shape == (3,)
