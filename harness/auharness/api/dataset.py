@@ -66,6 +66,14 @@ class DatasetPlugin(Plugin):
         """
         return {}
 
+    def published_splits(self) -> Mapping[str, Mapping[str, int]]:
+        """Return split -> {output: rows} where the counts of the vendor's splits are published; named as in `splits`.
+
+        Data whose splits have these counts, do not overlap and leave nothing out are verified. Looked at where neither
+        counts per subject nor totals are published.
+        """
+        return {}
+
     @property
     def outputs(self) -> tuple[str, ...]:
         """Column names of the labels: `AU1`, ... or class names."""

@@ -3,6 +3,7 @@
 import re
 from bisect import bisect_left, insort
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import numpy.typing as npt
 
 from auharness.errors import DataError
 
-__all__ = ["DECODERS", "read_image", "read_video_frames", "scan_video_frames"]
+__all__ = ["DECODERS", "count_video_frames", "read_image", "read_video_frames", "scan_video_frames"]
 
 Image = npt.NDArray[np.uint8]
 
@@ -70,6 +71,17 @@ def _jpeg_is_whole(data: bytes) -> bool:
     return False
 
 
+def count_video_frames(path: Path) -> int:
+    """Return the number of pictures in a video's first video stream, without decoding them.
+
+    Raises:
+        DataError: if the file is missing, empty, no video, or has no video stream.
+    """
+    with _opened(path) as container:
+        # a packet holds one picture, see `_numbered`
+        return sum(1 for packet in container.demux(container.streams.video[0]) if packet.size and not packet.is_discard)
+
+
 def read_video_frames(path: Path, frames: Sequence[int]) -> Iterator[tuple[int, Image]]:
     """Yield (frame, uint8 RGB `[H, W, 3]`) for the wanted 0-based frames, in order, by decoding from the start.
 
@@ -116,6 +128,12 @@ def scan_video_frames(path: Path, frames: Sequence[int]) -> Iterator[tuple[int, 
 
 def _pictures(path: Path) -> Iterator[tuple[int, av.VideoFrame]]:
     """Yield (frame number, picture) in order of presentation, leaving out what cannot be decoded."""
+    with _opened(path) as container:
+        yield from _numbered(path, container)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator["av.container.InputContainer"]:
     if not path.is_file():
         raise DataError(f"{path}: expected a video, got no such file")
     if path.stat().st_size == 0:
@@ -124,7 +142,7 @@ def _pictures(path: Path) -> Iterator[tuple[int, av.VideoFrame]]:
         with av.open(str(path)) as container:
             if not container.streams.video:
                 raise DataError(f"{path}: expected a video stream, got none")
-            yield from _numbered(path, container)
+            yield container
     except av.error.FFmpegError as error:
         raise DataError(f"{path}: expected a video that FFmpeg reads, got: {error.strerror}") from None
 

@@ -1,9 +1,12 @@
 """Compares a root with the published counts, so that a result says whether it stands on the data of the papers."""
 
+import posixpath
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from auharness.api import DatasetPlugin
 from auharness.data.index import Index
@@ -11,15 +14,18 @@ from auharness.records import au_name
 
 __all__ = ["Difference", "VerifyReport", "verify"]
 
+TEST = "/test"
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:
     """One count that is not the published one."""
 
     subject: str
-    """The release instead, where only totals are published."""
+    """The release instead, where only totals are published; the split or fold, where splits are."""
     column: str
-    """`frames` (for totals `subjects` or `rows`), or an AU column whose positives differ."""
+    """`frames` (for totals `subjects` or `rows`, for splits `rows`), an output whose positives differ, or what clips do
+    that no clip should, such as `clips in train and test`."""
     published: int
     """0 where the subject is not in the published counts."""
     found: int
@@ -41,13 +47,17 @@ class VerifyReport:
     differences: tuple[Difference, ...]
     """Sorted by subject, frames first, then the AUs in the dataset's order."""
     release: str = ""
-    """The release that the data equals or comes nearest to, where only totals are published."""
+    """The release that the data equals or comes nearest to, where only totals are published; or the folds compared."""
+    media: str = ""
+    """Deepest folder that holds all media, relative to the root; empty for the root itself."""
 
 
 def verify(dataset: DatasetPlugin, index: Index) -> VerifyReport:
     """Compare coded rows and positives of each subject and AU with the published counts.
 
-    Where only totals are published, the totals are compared with the release that has the fewest differences.
+    Where only totals are published, the totals are compared with the release that has the fewest differences. Where
+    splits are published, those that the root holds are compared: their rows and classes, that the parts of a fold share
+    no clip and hold all of them, and that no clip is tested twice or, over all folds, never.
 
     Args:
         dataset: the reader, which knows what is published.
@@ -56,6 +66,8 @@ def verify(dataset: DatasetPlugin, index: Index) -> VerifyReport:
     published = dataset.published_counts()
     if not published and (releases := dataset.published_totals()):
         return _verify_totals(dataset.name, index, releases)
+    if not published and (splits := dataset.published_splits()):
+        return _verify_splits(dataset.name, index, splits)
     here = index.table["dataset"].to_numpy() == dataset.name
     subjects = index.table["subject"].to_numpy()
     aus = tuple(au for _, positives in published.values() for au in positives)
@@ -72,7 +84,9 @@ def verify(dataset: DatasetPlugin, index: Index) -> VerifyReport:
         ]
         differences += [Difference(subject, *pair) for pair in pairs if pair[1] != pair[2]]
     verified = not differences if published else None
-    return VerifyReport(dataset.name, verified, len(on_disk), int(here.sum()), tuple(differences))
+    return VerifyReport(
+        dataset.name, verified, len(on_disk), int(here.sum()), tuple(differences), media=_media(index, here)
+    )
 
 
 def _verify_totals(name: str, index: Index, releases: Mapping[str, tuple[int, int, Mapping[int, int]]]) -> VerifyReport:
@@ -86,4 +100,51 @@ def _verify_totals(name: str, index: Index, releases: Mapping[str, tuple[int, in
         triples += [(au_name(au), count, int(present[:, at].sum())) for at, (au, count) in enumerate(positives.items())]
         found[release] = tuple(Difference(release, *triple) for triple in triples if triple[1] != triple[2])
     nearest = min(found, key=lambda release: len(found[release]))
-    return VerifyReport(name, not found[nearest], n_subjects, n_rows, found[nearest], nearest)
+    return VerifyReport(name, not found[nearest], n_subjects, n_rows, found[nearest], nearest, _media(index, here))
+
+
+def _verify_splits(name: str, index: Index, published: Mapping[str, Mapping[str, int]]) -> VerifyReport:
+    """Compare the folds that the root holds; without any, all are missing."""
+    found = index.source(name).splits
+    folds = sorted({_fold(split) for split in found or published})
+    differences = []
+    for split in sorted({*found, *(split for split in published if _fold(split) in folds)}):
+        rows = index.rows([(name, clip) for clip in found.get(split, ())], key="clip")
+        expected = published.get(split, {})
+        counts = zip(index.outputs, index.counts(rows)[0], strict=True)
+        triples = [("rows", sum(expected.values()), len(rows))]
+        triples += [(output, expected.get(output, 0), count) for output, count in counts]
+        differences += [Difference(split, *triple) for triple in triples if triple[1] != triple[2]]
+    clips = set(index.clips(name))
+    for fold in folds:
+        parts = {split: members for split, members in found.items() if _fold(split) == fold}
+        shared = f"clips in {' and '.join(split.rpartition('/')[2] for split in parts)}"
+        differences += _partition(fold, parts, clips, shared=shared, lost="clips in no part")
+    tests = {split: members for split, members in found.items() if split.endswith(TEST)}
+    # a part of the folds need not test every clip
+    everyone = clips if {split for split in published if split.endswith(TEST)} <= set(tests) else set()
+    differences += _partition("all folds", tests, everyone, shared="clips tested twice", lost="clips never tested")
+    here = index.table["dataset"].to_numpy() == name
+    verified, release = not differences, ", ".join(folds)
+    return VerifyReport(
+        name, verified, len(index.subjects(name)), int(here.sum()), tuple(differences), release, _media(index, here)
+    )
+
+
+def _partition(
+    name: str, parts: Mapping[str, tuple[str, ...]], everyone: set[str], *, shared: str, lost: str
+) -> list[Difference]:
+    """Return how many clips are in several parts, and how many of `everyone` are in none."""
+    times = Counter(clip for members in parts.values() for clip in members)
+    pairs = [(shared, sum(count > 1 for count in times.values())), (lost, len(everyone - set(times)))]
+    return [Difference(name, column, 0, count) for column, count in pairs if count]
+
+
+def _fold(split: str) -> str:
+    return split.rpartition("/")[0]
+
+
+def _media(index: Index, here: NDArray[np.bool_]) -> str:
+    paths = index.table["media_path"][here]
+    firsts = {posixpath.dirname(path if isinstance(path, str) else path[0]) for path in paths}
+    return posixpath.commonpath(firsts) if firsts else ""

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from auharness.data.decode import read_image, read_video_frames, scan_video_frames
+from auharness.data.decode import count_video_frames, read_image, read_video_frames, scan_video_frames
 from auharness.errors import DataError
 
 
@@ -125,6 +125,7 @@ def test_each_video_frame_has_its_number_in_order_of_presentation(tmp_path, name
     wanted = [0, 1, 7, 8, 30, 48, 49]
     assert numbers(read_video_frames(tmp_path / name, wanted)) == [(i, i) for i in wanted]
     assert numbers(read_video_frames(tmp_path / name, range(50))) == [(i, i) for i in range(50)]
+    assert count_video_frames(tmp_path / name) == 50
 
 
 def test_frames_are_counted_not_timed_when_the_rate_varies(tmp_path):
@@ -186,6 +187,8 @@ def test_what_is_no_video_is_refused(tmp_path, fault):
             sound.writeframes(bytes(16000))
     with pytest.raises(DataError, match=rf"v\.avi: .*({fault})"):
         list(read_video_frames(path, [0]))
+    with pytest.raises(DataError, match=rf"v\.avi: .*({fault})"):
+        count_video_frames(path)
 
 
 @pytest.mark.parametrize("frames", [[3, 3], [4, 2], [-1]])

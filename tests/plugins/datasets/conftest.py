@@ -134,3 +134,36 @@ def samm_root(tmp_path: Path) -> Callable[..., Path]:
         return _write_clips(tmp_path, name, lines, SAMM_HEADER, cells, image.format)
 
     return write
+
+
+Lists = Mapping[str, Sequence[tuple[object, object]]]
+
+
+@pytest.fixture
+def dfew_root(tmp_path: Path) -> Callable[..., Path]:
+    """Write lists of (clip, label) rows by split, and three empty images of every clip; call again to add more."""
+
+    def write(
+        lists: Lists,
+        *,
+        form: str = "EmoLabel_DataSplit/{part}(single-labeled)/set_{fold}.csv",
+        row: str = "{clip},{label}",
+        header: str = "video_name,label\n",
+        folder: str = "Clip/clip_224x224",
+        clip: str = "{:05d}",
+        images: Sequence[str] = ("00001.jpg", "00002.jpg", "00003.jpg"),
+        root: Path = tmp_path,
+    ) -> Path:
+        for split, rows in lists.items():
+            fold, part = split.removeprefix("fold").split("/")
+            path = root / form.format(fold=fold, part=part)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(header + "".join(row.format(clip=name, label=label) + "\n" for name, label in rows))
+            for name in [str(name) for name, _ in rows if str(name).isdigit()]:
+                place = root / folder / clip.format(int(name))
+                place.mkdir(parents=True, exist_ok=True)
+                for image in images:
+                    (place / image.format(int(name))).touch()
+        return root
+
+    return write
