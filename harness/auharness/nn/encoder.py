@@ -1,6 +1,7 @@
 """The frame that patch-token models share: embed, blocks, final norm; only the blocks differ."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -8,7 +9,10 @@ from torch import Tensor, nn
 from auharness.errors import UsageError
 from auharness.nn.patch import PatchEmbed
 
-__all__ = ["Block", "Encoder", "Mlp", "tokens_per_row"]
+__all__ = ["Block", "Encoder", "Gelu", "Mlp", "tokens_per_row"]
+
+Gelu = Literal["none", "tanh"]
+"""How the GELU is computed, in torch's words."""
 
 
 class Mlp(nn.Sequential):
@@ -17,11 +21,12 @@ class Mlp(nn.Sequential):
     Args:
         dim: width of a token.
         ratio: hidden width / dim.
+        gelu: exact (`none`), or its approximation by `tanh`.
     """
 
-    def __init__(self, dim: int, *, ratio: float = 4.0) -> None:
+    def __init__(self, dim: int, *, ratio: float = 4.0, gelu: Gelu = "none") -> None:
         hidden = int(dim * ratio)
-        super().__init__(nn.Linear(dim, hidden), nn.GELU(), nn.Linear(hidden, dim))
+        super().__init__(nn.Linear(dim, hidden), nn.GELU(approximate=gelu), nn.Linear(hidden, dim))
 
 
 class Block(nn.Module):
@@ -31,14 +36,18 @@ class Block(nn.Module):
         dim: width of a token.
         mixer: `[B,L,dim] -> [B,L,dim]`.
         mlp_ratio: hidden width of the MLP / dim.
+        gelu: of the MLP, exact (`none`) or by `tanh`.
+        eps: of the norms; ViT's default.
     """
 
-    def __init__(self, dim: int, *, mixer: nn.Module, mlp_ratio: float = 4.0) -> None:
+    def __init__(
+        self, dim: int, *, mixer: nn.Module, mlp_ratio: float = 4.0, gelu: Gelu = "none", eps: float = 1e-6
+    ) -> None:
         super().__init__()
-        self.norm1 = nn.LayerNorm(dim, eps=1e-6)
+        self.norm1 = nn.LayerNorm(dim, eps=eps)
         self.mixer = mixer
-        self.norm2 = nn.LayerNorm(dim, eps=1e-6)
-        self.mlp = Mlp(dim, ratio=mlp_ratio)
+        self.norm2 = nn.LayerNorm(dim, eps=eps)
+        self.mlp = Mlp(dim, ratio=mlp_ratio, gelu=gelu)
 
     def forward(self, tokens: Tensor) -> Tensor:
         tokens = tokens + self.mixer(self.norm1(tokens))

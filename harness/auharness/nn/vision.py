@@ -14,7 +14,7 @@ from torch import library
 
 from auharness.errors import DataError
 
-__all__ = ["import_torchvision"]
+__all__ = ["check_start", "import_torchvision"]
 
 _OPERATORS = ("nms", "qnms")
 # definitions live as long as the library object
@@ -46,3 +46,22 @@ def import_torchvision() -> ModuleType:
             made.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
         _libraries.append(made)
     return import_module("torchvision")
+
+
+def check_start(model: str, *, init: str, weights: bool) -> None:
+    """Refuse a run of a model of torchvision's blocks that could not start as its setting `init` says.
+
+    Args:
+        model: name of the plugin.
+        init: `none`, or `weights` for a file.
+        weights: whether that file was given.
+
+    Raises:
+        DataError: if torchvision is not installed, or the file is missing.
+    """
+    import_torchvision()
+    if init == "weights" and not weights:
+        raise DataError(
+            f"{model}: init=weights expects a file, got none; give it with '--weights FILE.safetensors', or train from "
+            "scratch with '--set init=none'"
+        )

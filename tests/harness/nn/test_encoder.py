@@ -1,9 +1,13 @@
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 from auharness.errors import UsageError
 from auharness.nn.encoder import Block, Encoder, tokens_per_row
+from auharness.nn.mixers import Attention
 from auharness.nn.patch import PatchEmbed
 
 
@@ -32,6 +36,40 @@ def test_a_block_adds_the_mixer_then_the_mlp_each_on_a_normed_copy():
     x = torch.randn(2, 3, 6)
     middle = x + block.mixer(block.norm1(x))
     torch.testing.assert_close(block(x), middle + block.mlp(block.norm2(middle)))
+
+
+@pytest.mark.parametrize(("gelu", "eps", "qkv_bias"), [("tanh", 1e-5, False), ("none", 1e-2, True)])
+def test_with_attention_a_block_is_torchs_pre_norm_encoder_layer(gelu, eps, qkv_bias):
+    torch.manual_seed(0)
+    ours = Block(8, mixer=Attention(8, heads=2, qkv_bias=qkv_bias), mlp_ratio=2.0, gelu=gelu, eps=eps).eval()
+    theirs = nn.TransformerEncoderLayer(
+        8,
+        2,
+        dim_feedforward=16,
+        dropout=0.0,
+        activation=partial(functional.gelu, approximate=gelu),
+        layer_norm_eps=eps,
+        batch_first=True,
+        norm_first=True,
+    ).eval()
+    names = {
+        "mixer.qkv.weight": "self_attn.in_proj_weight",
+        "mixer.qkv.bias": "self_attn.in_proj_bias",
+        "mixer.proj.": "self_attn.out_proj.",
+        "mlp.0.": "linear1.",
+        "mlp.2.": "linear2.",
+    }
+    with torch.no_grad():
+        theirs.self_attn.in_proj_bias.zero_()
+        for name, value in ours.named_parameters():
+            for mine, other in names.items():
+                if name.startswith(mine):
+                    name = name.replace(mine, other)
+            theirs.get_parameter(name).copy_(value + torch.rand(value.shape))
+            value.copy_(theirs.get_parameter(name))
+    x = torch.randn(2, 5, 8)
+    torch.testing.assert_close(ours(x), theirs(x))
+    assert (ours.mixer.qkv.bias is not None) == qkv_bias
 
 
 def test_blocks_receive_the_context():

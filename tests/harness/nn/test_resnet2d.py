@@ -59,6 +59,35 @@ def test_stages_give_the_maps_that_the_logits_come_from():
     torch.testing.assert_close(net.classify(maps[-1]), net(clip))
 
 
+def test_without_a_last_layer_it_gives_the_features_of_torchvisions_network():
+    torch.manual_seed(0)
+    theirs = published(18)().eval()
+    theirs.fc = torch.nn.Identity()
+    ours = ClipResNet(1, None, channels=3).eval()
+    ours.load_state_dict(theirs.state_dict())
+    images = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(ours(images[:, None]), theirs(images))
+    assert ours.features == 512
+
+
+def test_bottlenecks_are_torchvisions_with_the_stride_of_the_paper():
+    import_torchvision()
+    from torchvision.models.resnet import Bottleneck, ResNet
+
+    torch.manual_seed(0)
+    theirs = ResNet(Bottleneck, [2, 2, 2, 2], num_classes=5).eval()
+    ours = ClipResNet(1, 5, channels=3, block="bottleneck").eval()
+    ours.load_state_dict(theirs.state_dict())
+    for number in (2, 3, 4):
+        first = theirs.get_submodule(f"layer{number}.0")
+        first.conv1.stride, first.conv2.stride = first.conv2.stride, first.conv1.stride
+    image = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(ours(image[:, None]), theirs(image))
+    assert (ours.features, ours.widths) == (2048, (256, 512, 1024, 2048))
+
+
 def test_one_frame_has_no_difference():
     with pytest.raises(UsageError, match=r"view=difference needs 2 frames, got 1; set preprocess\.frames"):
         ClipResNet(1, 2, view="difference")

@@ -14,6 +14,14 @@ def test_a_missing_torchvision_names_the_install_command(monkeypatch: pytest.Mon
         vision.import_torchvision()
 
 
+def test_a_start_from_a_file_needs_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vision, "import_torchvision", lambda: None)
+    vision.check_start("net", init="weights", weights=True)
+    vision.check_start("net", init="none", weights=False)
+    with pytest.raises(DataError, match=r"net: init=weights expects a file, got none; give it with '--weights FILE"):
+        vision.check_start("net", init="weights", weights=False)
+
+
 @pytest.mark.skipif(importlib.util.find_spec("torchvision") is None, reason="needs the extra `vision`")
 def test_a_model_runs_whichever_torch_torchvision_was_built_for() -> None:
     # a process of its own: a failed import of torchvision leaves traces in this one

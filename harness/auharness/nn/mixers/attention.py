@@ -14,17 +14,18 @@ class Attention(nn.Module):
     Args:
         dim: channels.
         heads: heads of `dim / heads` channels.
+        qkv_bias: queries, keys and values have a bias.
         backend: of `auharness.ops.attention`; None chooses.
 
     Raises:
         UsageError: `dim` is not a multiple of `heads`.
     """
 
-    def __init__(self, dim: int, *, heads: int = 6, backend: str | None = None) -> None:
+    def __init__(self, dim: int, *, heads: int = 6, qkv_bias: bool = True, backend: str | None = None) -> None:
         super().__init__()
         head_width(dim, heads)
         self.heads, self.backend = heads, backend
-        self.qkv = nn.Linear(dim, 3 * dim)
+        self.qkv = nn.Linear(dim, 3 * dim, bias=qkv_bias)
         self.proj = nn.Linear(dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
