@@ -1,0 +1,96 @@
+"""R(2+1)D-18: every 3D convolution as one over the image and one over time, from torchvision's blocks.
+
+Tran et al., A Closer Look at Spatiotemporal Convolutions for Action Recognition, CVPR 2018;
+https://arxiv.org/abs/1711.11248. 31,303,716 parameters with 7 classes, 40.5 GMACs for 16 frames of 112 pixels.
+
+Tables of DFEW print 42.36 G and 33 M: the same network with the paper's own rule for the channels between the two
+parts of a convolution, where torchvision's blocks share the first one's. That is `between=rule`, 33,182,188 parameters
+and 42.1 GMACs.
+
+Recipe: Former-DFER's, under which the video baselines are compared here. Preset `dfew-paper` is the one of DFEW's own
+repository (jiangxingxun/DFEW): Adam at 1e-3, times 0.9 after every epoch, whole frames of 112 pixels, nothing varied
+but the choice of frames; 100 of its 500 epochs, for the rate is then 3e-5 of its start.
+
+Differs from the sources of these recipes in: the last epoch is kept, where they take the best one on the test fold;
+the last, smaller batch trains, too; a random crop of 112 out of 128 pixels stands for Former-DFER's random resized
+crop.
+
+`--weights` takes torchvision's names, so its weights of Kinetics-400; their last layer starts afresh.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+from torch import nn
+
+from auharness.api import Augment, ModelPlugin, Preprocess, Recipe
+from auharness.hookspecs import hookimpl
+from auharness.nn.resnet3d import Form3D, ResNet3D18
+from auharness.nn.vision import check_start
+from auharness.records import Task
+
+
+class R2Plus1D18(ModelPlugin):
+    """Trained from scratch with the cross-entropy; the network is torchvision's `r2plus1d_18`."""
+
+    name = "r2plus1d-18"
+    paper = "Tran et al., A Closer Look at Spatiotemporal Convolutions, CVPR 2018"
+    inputs = ("clip",)
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "paper": {},
+        "tiny": {
+            "width": 8,
+            "preprocess": {"resize": 48, "crop": 48, "frames": 8},
+            "augment": {"random_crop": False},
+            "recipe": {"optimiser": "adam", "epochs": 10, "batch_size": 16, "lr": 2e-3, "schedule": "cosine"},
+        },
+        "dfew-paper": {
+            "preprocess": {"resize": 112, "sampler": "linspace"},
+            "augment": {"flip": 0.0, "random_crop": False, "temporal_jitter": True},
+            "recipe": {
+                "optimiser": "adam",
+                "lr": 1e-3,
+                "weight_decay": 0.0,
+                "step_epochs": 1,
+                "step_factor": 0.9,
+            },
+        },
+    }
+
+    width: int = Field(64, ge=1, description="channels of the first stage")
+    between: Literal["torchvision", "rule"] = Field(
+        "torchvision", description="channels inside a convolution: shared in a block, or each by the paper's rule"
+    )
+
+    init: Literal["none", "weights"] = Field("none", description="from scratch, or from --weights FILE")
+    preprocess: Preprocess = Preprocess(
+        align="none",
+        landmarks="mean-shape",
+        resize=128,
+        crop=112,
+        frames=16,
+        sampler="dfer-clip",
+        mean=(0.0, 0.0, 0.0),
+        std=(1.0, 1.0, 1.0),
+    )
+    augment: Augment = Augment(flip=0.5, random_crop=True, brightness=0, contrast=0, saturation=0)
+    recipe: Recipe = Recipe(
+        optimiser="sgd", lr=0.01, nesterov=False, weight_decay=1e-4, schedule="step", epochs=100, batch_size=32
+    )
+
+    def check_ready(self, *, origin: str, weights: bool) -> None:
+        check_start(self.name, init=self.init, weights=weights)
+
+    def build(self, task: Task) -> nn.Module:
+        form: Form3D = "r2plus1d" if self.between == "torchvision" else "r2plus1d-rule"
+        return ResNet3D18(task.num_outputs, channels=self.preprocess.channels, width=self.width, form=form)
+
+    def parameter_groups(self, module: nn.Module) -> Sequence[Mapping[str, Any]]:
+        # one group, as in Former-DFER
+        return [{"params": list(module.parameters())}]
+
+
+@hookimpl
+def auharness_model() -> type[ModelPlugin]:
+    return R2Plus1D18
