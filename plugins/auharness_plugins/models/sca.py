@@ -29,6 +29,7 @@ from auharness.api import Augment, ModelPlugin, Preprocess, Recipe
 from auharness.errors import UsageError
 from auharness.hookspecs import hookimpl
 from auharness.nn.resnet2d import initialise
+from auharness.nn.resnet3d import wide_stem
 from auharness.nn.vision import import_torchvision
 from auharness.records import Task
 
@@ -53,12 +54,7 @@ class Trunk(nn.Module):
         import_torchvision()
         from torchvision.models.video.resnet import BasicBlock, Conv3DSimple
 
-        self.stem = nn.Sequential(
-            nn.Conv3d(channels, width, 7, stride=(1, 2, 2), padding=3, bias=False),
-            nn.BatchNorm3d(width),
-            nn.ReLU(inplace=True),
-            nn.MaxPool3d(3, stride=2, padding=1),
-        )
+        self.stem = wide_stem(channels, width)
         stages: list[nn.Module] = [BasicBlock(width, width, Conv3DSimple) for _ in range(2)]
         for before in (width, 2 * width, 4 * width):
             after = 2 * before
