@@ -8,6 +8,8 @@ from auharness.api.base import Settings
 
 __all__ = ["Augment", "Preprocess", "Recipe"]
 
+Enhancement = tuple[Literal["clahe", "bilateral", "unsharp"], ...]
+
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -15,11 +17,19 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 class Preprocess(Settings):
     """From a decoded frame to the model's input."""
 
-    align: Literal["ffhq", "similarity", "none"] = Field("ffhq", description="face alignment")
+    align: Literal["ffhq", "similarity", "haar-eyes", "none"] = Field(
+        "ffhq", description="face alignment; none for pictures that are face crops already"
+    )
     landmarks: str = Field("vendor", description="landmark source: vendor, npz:FOLDER, mediapipe, haar, mean-shape")
     resize: int = Field(256, ge=16, description="side of the cached face crop in pixels")
     crop: int = Field(
         224, ge=16, description="side of the square that the model sees, cut from the cached crop, in pixels"
+    )
+    enhance: Enhancement = Field(
+        (), description="clahe, bilateral, unsharp, in this order on the cached crop; of training and tests alike"
+    )
+    enhance_test: Enhancement | None = Field(
+        None, description="in place of enhance wherever nothing is varied; unset is as in training"
     )
     frames: int = Field(1, ge=1, description="frames per sample")
     sampler: Literal["uniform", "linspace", "dfer-clip", "former-dfer"] = Field(
@@ -29,6 +39,19 @@ class Preprocess(Settings):
     mean: tuple[float, float, float] = Field(IMAGENET_MEAN, description="channel means of the [0, 1] image")
     std: tuple[float, float, float] = Field(IMAGENET_STD, description="channel deviations of the [0, 1] image")
     on_bad_frame: Literal["fail", "drop"] = Field("fail", description="undecodable media: stop, or drop and count")
+
+    @property
+    def enhance_cached(self) -> Enhancement:
+        """The steps that training and tests share from the first on, done before crops are cached.
+
+        The rest of `enhance` and of `enhance_test` is done when a batch is made.
+
+        >>> Preprocess(enhance=("clahe", "unsharp"), enhance_test=("clahe",)).enhance_cached
+        ('clahe',)
+        """
+        test = self.enhance if self.enhance_test is None else self.enhance_test
+        same = [one == other for one, other in zip(self.enhance, test, strict=False)]
+        return self.enhance[: [*same, False].index(False)]
 
     @model_validator(mode="after")
     def _crop_fits(self) -> "Preprocess":
@@ -50,18 +73,37 @@ class Preprocess(Settings):
 
 
 class Augment(Settings):
-    """Random variation of training samples; all zero switches it off."""
+    """Random variation of training samples, the same for all frames of a clip; all zero switches it off."""
 
     flip: float = Field(0.5, ge=0, le=1, description="probability of a horizontal flip; landmarks swap sides")
     random_crop: bool = Field(True, description="cut the crop at a random place instead of the centre")
+    random_resized_crop: tuple[float, float] | None = Field(
+        None,
+        description="in place of random_crop: a rectangle with such a share of the cached crop's area and sides of "
+        "3:4 to 4:3, resized; least and largest share",
+    )
+    rotate: float = Field(0.0, ge=0, le=180, description="degrees, drawn from +- this")
+    translate: float = Field(0.0, ge=0, lt=1, description="shift along each side, drawn from +- this share of it")
+    scale: float = Field(0.0, ge=0, lt=1, description="size, factor drawn from 1 +- this")
     brightness: float = Field(0.4, ge=0, description="factor drawn from 1 +- this")
     contrast: float = Field(0.4, ge=0, description="factor drawn from 1 +- this")
     saturation: float = Field(0.4, ge=0, description="factor drawn from 1 +- this")
+    hue: float = Field(0.0, ge=0, le=0.5, description="turn of the colour circle, drawn from +- this share of it")
+    clahe: float = Field(0.0, ge=0, le=1, description="probability of local contrast, clip limit 1 to 4")
+    blur: float = Field(0.0, ge=0, le=1, description="probability of a Gaussian blur, deviation 0.3 to 1.2 pixels")
+    noise: float = Field(0.0, ge=0, le=1, description="probability of Gaussian noise, deviation 0.01 to 0.05 of white")
     temporal_jitter: bool | None = Field(
         None,
         description="the sampler draws training frames: uniform a random end, linspace any frames, dfer-clip and "
         "former-dfer a place in each segment; unset is on for the last two",
     )
+
+    @model_validator(mode="after")
+    def _shares_are_ordered(self) -> "Augment":
+        shares = self.random_resized_crop
+        if shares is not None and not 0 < shares[0] <= shares[1] <= 1:
+            raise ValueError(f"random_resized_crop is {shares}, expected 0 < least <= largest <= 1")
+        return self
 
 
 class Recipe(Settings):

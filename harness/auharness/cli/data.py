@@ -242,6 +242,7 @@ def _crop_settings(args: argparse.Namespace, *, synthetic: bool) -> Any:
     return CropSettings(
         method=preprocess.align,
         size=preprocess.resize,
+        enhance=preprocess.enhance_cached,
         landmarks=args.landmarks or preprocess.landmarks,
         on_bad_frame=args.on_bad_frame or preprocess.on_bad_frame,
     )

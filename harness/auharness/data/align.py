@@ -16,7 +16,7 @@ import numpy.typing as npt
 from auharness.data.landmarks.mean_shape import MEAN_SHAPE, fit_similarity, transform
 from auharness.errors import DataError
 
-__all__ = ["METHODS", "Method", "align_face", "crop_matrix"]
+__all__ = ["METHODS", "Method", "align_face", "crop_matrix", "warp_face"]
 
 Method = Literal["ffhq", "similarity", "none"]
 METHODS: tuple[str, ...] = get_args(Method)
@@ -76,7 +76,7 @@ def align_face(
         shrinks = height >= size and width >= size
         crop = cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
     else:
-        crop = _warp(image, matrix, size)
+        crop = warp_face(image, matrix, size=size)
     return np.asarray(crop, dtype=np.uint8), moved
 
 
@@ -110,7 +110,17 @@ def _similarity(
     return fit_similarity(np.stack([left, right, mouth]), target)
 
 
-def _warp(image: npt.NDArray[np.uint8], matrix: npt.NDArray[np.float64], size: int) -> npt.NDArray[np.uint8]:
+def warp_face(
+    image: npt.NDArray[np.uint8], matrix: npt.NDArray[np.float64], *, size: int, way: int = cv2.INTER_LINEAR
+) -> npt.NDArray[np.uint8]:
+    """Return the crop `[size, size, 3]` that a matrix from picture pixels to crop pixels cuts out.
+
+    Args:
+        image: `[H, W, 3]` RGB; mirrored at its border.
+        matrix: `[2, 3]`; whole numbers are pixel centres in both.
+        size: side of the crop in pixels.
+        way: interpolation of the warp, one of OpenCV's.
+    """
     work = max(_WARP_SIZE, size)
     # pixel centres of the crop to pixel centres of the working picture
     ratio = work / size
@@ -120,7 +130,7 @@ def _warp(image: npt.NDArray[np.uint8], matrix: npt.NDArray[np.float64], size: i
     if shrink >= 2:
         # a bilinear warp looks at two pixels only: average first when it would skip some
         image, to_work = _shrunk(image, to_work, shrink)
-    warped = cv2.warpAffine(image, to_work, (work, work), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+    warped = cv2.warpAffine(image, to_work, (work, work), flags=way, borderMode=cv2.BORDER_REFLECT_101)
     if work != size:
         warped = cv2.resize(warped, (size, size), interpolation=cv2.INTER_AREA)
     return np.asarray(warped, dtype=np.uint8)

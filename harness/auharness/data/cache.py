@@ -3,7 +3,7 @@
 ```
 FOLDER/F001/T1.crops/images.npy      uint8 [n, size, size, 3], RGB
                      landmarks.npy   float32 [n, 68, 2], crop pixels
-                     valid.npy       bool [n], False where the mean shape stands in for a face that was not found
+                     valid.npy       bool [n], False where no face was found
                      frames.npy      int32 [n], ascending frame numbers of the label file
                      meta.json       what was asked, what is missing and why
 ```
@@ -54,6 +54,9 @@ def cache_key(settings: CropSettings, source_digest: str) -> str:
         DataError: if the landmark source needs a folder or a package that is missing.
     """
     parts = {"method": settings.method, "size": settings.size, "landmarks": source_version(settings.landmarks)}
+    if settings.enhance:
+        # absent otherwise, so that crops without it keep the key that they always had
+        parts["enhance"] = ",".join(settings.enhance)
     return digest({**parts, "decoders": DECODERS, "recipe": _RECIPE, "source": source_digest}, 16)
 
 

@@ -14,6 +14,8 @@ import numpy.typing as npt
 from auharness.data.align import align_face
 from auharness.data.crops import BadFrame, CropSettings
 from auharness.data.decode import DECODERS, read_image, scan_video_frames
+from auharness.data.enhance import enhance
+from auharness.data.haar_eyes import Pose, align_by_pose, find_pose, steady
 from auharness.data.landmarks import central_box, make_source, place_mean_shape
 from auharness.data.npy import NpyWriter, sync_folder
 from auharness.errors import DataError
@@ -77,22 +79,17 @@ def write_crops(folder: Path, root: Path, records: Sequence[FrameRecord], settin
         records: frames in ascending order; those that cannot be read are left out and listed.
         settings: how crops are made.
     """
-    source = make_source(settings.landmarks)
     points, valid, frames, bad = [], [], [], []
     with NpyWriter(folder / "images.npy", (settings.size, settings.size, 3), np.uint8) as images:
-        for record, image in _decoded(root, records):
-            try:
-                if isinstance(image, DataError):
-                    raise image
-                found = source(root, record, image)
-                shape = place_mean_shape(central_box(*image.shape[:2])) if found is None else found
-                crop, moved = align_face(image, shape, method=settings.method, size=settings.size)
-            except DataError as error:
-                bad.append(BadFrame(record.frame, record.media.path, str(error)))
+        crops = _by_eyes if settings.method == "haar-eyes" else _by_landmarks
+        for record, crop in crops(root, records, settings):
+            if isinstance(crop, DataError):
+                bad.append(BadFrame(record.frame, record.media.path, str(crop)))
                 continue
-            images.append(crop)
+            image, moved, found = crop
+            images.append(enhance(image, settings.enhance))
             points.append(moved)
-            valid.append(found is not None)
+            valid.append(found)
             frames.append(record.frame)
     arrays = {
         "landmarks": np.array(points, dtype=np.float32).reshape(-1, 68, 2),
@@ -111,6 +108,55 @@ def write_crops(folder: Path, root: Path, records: Sequence[FrameRecord], settin
     return meta
 
 
+Crop = tuple[Image, npt.NDArray[np.float32], bool]
+"""Pixels, landmarks, and whether a face was found."""
+
+
+def _by_landmarks(
+    root: Path, records: Sequence[FrameRecord], settings: CropSettings
+) -> Iterator[tuple[FrameRecord, Crop | DataError]]:
+    source = make_source(settings.landmarks)
+    for record, image in _decoded(root, records):
+        try:
+            if isinstance(image, DataError):
+                raise image
+            found = source(root, record, image)
+            shape = place_mean_shape(central_box(*image.shape[:2])) if found is None else found
+            crop, moved = align_face(image, shape, method=settings.method, size=settings.size)
+        except DataError as error:
+            yield record, error
+            continue
+        yield record, (crop, moved, found is not None)
+
+
+def _by_eyes(
+    root: Path, records: Sequence[FrameRecord], settings: CropSettings
+) -> Iterator[tuple[FrameRecord, Crop | DataError]]:
+    """Yield crops by the cascades; a frame has a face if they found it, whatever the landmark source says."""
+    faults: list[tuple[FrameRecord, DataError]] = []
+    for (record, image, points), pose, found in steady(_posed(root, records, settings, faults)):
+        crop, moved = align_by_pose(image, points, pose, size=settings.size)
+        yield record, (crop, moved, found)
+    yield from faults
+
+
+def _posed(
+    root: Path, records: Sequence[FrameRecord], settings: CropSettings, faults: list[tuple[FrameRecord, DataError]]
+) -> Iterator[tuple[tuple[FrameRecord, Image, npt.NDArray[np.float32] | None], Pose]]:
+    """Yield the frames that can be read, with their points and pose; the others go to `faults`."""
+    # the source `haar` is the mean shape in the same cascade's box
+    source = make_source("mean-shape" if settings.landmarks == "haar" else settings.landmarks)
+    for record, image in _decoded(root, records):
+        try:
+            if isinstance(image, DataError):
+                raise image
+            points = source(root, record, image)
+        except DataError as error:
+            faults.append((record, error))
+            continue
+        yield (record, image, points), find_pose(image)
+
+
 def _meta(
     root: Path, records: Sequence[FrameRecord], settings: CropSettings, *, n: int, n_no_face: int, bad: list[BadFrame]
 ) -> dict[str, Any]:
@@ -126,6 +172,7 @@ def _meta(
         "method": settings.method,
         "size": settings.size,
         "landmarks": settings.landmarks,
+        "enhance": list(settings.enhance),
         "decoders": DECODERS,
         "origins": _origins(records),
         "bad": [asdict(item) for item in bad],

@@ -6,10 +6,14 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from auharness.data.align import METHODS
+from auharness.data import align
+from auharness.data.enhance import STEPS, Step
 from auharness.errors import UsageError, near
 
-__all__ = ["BadFrame", "CropSettings", "Crops", "SequenceReport", "looks_for_face"]
+__all__ = ["METHODS", "BadFrame", "CropSettings", "Crops", "SequenceReport", "looks_for_face"]
+
+METHODS: tuple[str, ...] = (*align.METHODS, "haar-eyes")
+"""How a face can be aligned; all but the last by its landmarks."""
 
 
 @dataclass(frozen=True)
@@ -17,15 +21,17 @@ class CropSettings:
     """How crops are made.
 
     Raises:
-        UsageError: if the method or the rule for bad frames is unknown, or the size is below 8.
+        UsageError: if the method, a step or the rule for bad frames is unknown, or the size is below 8.
     """
 
     method: str = "ffhq"
-    """`ffhq`, `similarity` or `none`."""
+    """`ffhq`, `similarity`, `none` or `haar-eyes`."""
     size: int = 256
     """Side of the square crop in pixels."""
     landmarks: str = "vendor"
     """Name of a landmark source."""
+    enhance: tuple[Step, ...] = ()
+    """Fixed steps on the finished crop, from left to right."""
     on_bad_frame: Literal["fail", "drop"] = "fail"
     """What to do with frames that cannot be read."""
 
@@ -34,6 +40,9 @@ class CropSettings:
             raise UsageError(
                 f"alignment {self.method!r}: expected one of {', '.join(METHODS)}{near(self.method, METHODS)}"
             )
+        for step in self.enhance:
+            if step not in STEPS:
+                raise UsageError(f"enhancement {step!r}: expected one of {', '.join(STEPS)}{near(step, STEPS)}")
         if self.on_bad_frame not in ("fail", "drop"):
             raise UsageError(f"on_bad_frame {self.on_bad_frame!r}: expected fail or drop")
         if self.size < 8:
@@ -67,7 +76,8 @@ class SequenceReport:
     n: int
     """Frames with a crop."""
     n_no_face: int
-    """Frames among them in which no face was found, so that the mean shape stands in."""
+    """Frames among them in which no face was found: the mean shape stands in, or with `haar-eyes` the neighbouring
+    frames' box or the whole picture."""
     bad: tuple[BadFrame, ...]
     """Frames left out."""
     cached: bool = False
@@ -87,6 +97,6 @@ class Crops(NamedTuple):
     landmarks: npt.NDArray[np.float32]
     """`[n, 68, 2]` in crop pixels, a memory map."""
     valid: npt.NDArray[np.bool_]
-    """`[n]`, False where no face was found, a memory map."""
+    """`[n]`, False where no face was found in the frame, a memory map."""
     frames: npt.NDArray[np.int32]
     """`[n]`, ascending frame numbers of the label file."""

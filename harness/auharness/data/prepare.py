@@ -27,6 +27,8 @@ _STILL_MS = 10.0
 _VIDEO_MS = 5.0
 _ALIGN_MS = 2.5
 _DETECT_MS = {"haar": 35.0, "mediapipe": 15.0}
+_EYES_MS = 40.0
+_STEP_MS = {"clahe": 1.5, "bilateral": 1.0, "unsharp": 0.5}
 
 
 class Estimate(NamedTuple):
@@ -77,7 +79,13 @@ def estimate(records: Sequence[FrameRecord], settings: CropSettings) -> Estimate
     """Return disk space and time of preparing these records from nothing; times are rough, by a factor of two."""
     bytes_per_frame = 3 * settings.size**2 + 68 * 2 * 4 + 1 + 4
     stills = sum(record.media.frame is None for record in records)
-    each_ms = _ALIGN_MS + _DETECT_MS.get(settings.landmarks.partition(":")[0], 0.0)
+    source = settings.landmarks.partition(":")[0]
+    if settings.method == "haar-eyes":
+        # the cascades run once for both
+        each_ms = _ALIGN_MS + _EYES_MS + (0.0 if source == "haar" else _DETECT_MS.get(source, 0.0))
+    else:
+        each_ms = _ALIGN_MS + _DETECT_MS.get(source, 0.0)
+    each_ms += sum(_STEP_MS[step] for step in settings.enhance)
     total_ms = len(records) * each_ms + stills * _STILL_MS + (len(records) - stills) * _VIDEO_MS
     return Estimate(bytes_per_frame * len(records), total_ms / 1000)
 

@@ -1,34 +1,40 @@
 """Random variation of a batch of face crops, and the fixed path that evaluation takes.
 
-All randomness comes from one generator, so a batch is a function of its rows and its seed.
+All randomness comes from one generator, so a batch is a function of its rows and its seed. Everything is drawn once
+for all frames of a clip, in the order: local contrast and blur, cut and warp, flip, colours, noise.
 """
 
 import torch
 from torch import Tensor
 
 from auharness.api import Augment, Preprocess
-from auharness.data.flip import FLIP_68
+from auharness.training.colours import LUMA, enhanced, jittered, noisy, softened, turned
+from auharness.training.geometry import Affine, cut, flipped, resized, warped
 
 __all__ = ["augmented", "plain"]
 
-LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, the grey that saturation mixes with
+_CLAHE_LIMITS = (1.0, 4.0)
+_BLUR_SIGMAS = (0.3, 1.2)  # pixels
+_NOISE_SIGMAS = (0.01, 0.05)  # of white
 
 
 def plain(images: Tensor, landmarks: Tensor, preprocess: Preprocess) -> tuple[Tensor, Tensor]:
     """Cut the centre and normalise.
 
     Args:
-        images: `[B,R,R,3]` uint8 crops.
+        images: `[B,R,R,3]` uint8 crops of the cache.
         landmarks: `[B,68,2]` pixels in those crops.
-        preprocess: gives the crop side, mean and deviation.
+        preprocess: gives the enhancement that the cache lacks, the crop side, mean and deviation.
 
     Returns:
         `[B,C,H,H]` float32, C being 3 or 1 for grey, and `[B,68,2]` pixels in the cut.
     """
+    if preprocess.enhance_test is not None:
+        images = enhanced(images, preprocess.enhance_test[len(preprocess.enhance_cached) :])
     margin = images.shape[1] - preprocess.crop
     corner = torch.full((len(images), 2), margin // 2)
-    cut, points = _cut(images, landmarks, corner, preprocess.crop)
-    return _normalise(cut, preprocess), points
+    made, points = cut(images, landmarks, corner, preprocess.crop)
+    return _normalise(made, preprocess), points
 
 
 def augmented(
@@ -40,7 +46,7 @@ def augmented(
     generator: torch.Generator,
     alike: int = 1,
 ) -> tuple[Tensor, Tensor]:
-    """Cut at a random place, flip, jitter and normalise; shapes as in `plain`.
+    """Cut at a random place, warp, flip, jitter and normalise; shapes as in `plain`.
 
     Args:
         images: as for `plain`.
@@ -55,31 +61,46 @@ def augmented(
     flip = torch.rand(count, generator=generator) < augment.flip
     strengths = torch.tensor([augment.brightness, augment.contrast, augment.saturation])
     factors = 1 + strengths * (2 * torch.rand(count, 3, generator=generator) - 1)
+    # one column per variation, drawn whether it is on or not: switching one on leaves the others as they are
+    draws = torch.rand(count, 15, generator=generator)
     if not augment.random_crop:
         corner = torch.full_like(corner, margin // 2)
-    corner, flip, factors = (x.repeat_interleave(alike, 0) for x in (corner, flip, factors))
-    cut, points = _cut(images, landmarks, corner, preprocess.crop)
-    cut = torch.where(flip[:, None, None, None], cut.flip(-1), cut)
-    mirrored = points[:, FLIP_68.tolist()] * torch.tensor([-1.0, 1.0]) + torch.tensor([preprocess.crop - 1.0, 0.0])
-    points = torch.where(flip[:, None, None], mirrored, points)
-    return _normalise(_jitter(cut, factors.clamp_min(0)), preprocess), points
+    images = enhanced(images, preprocess.enhance[len(preprocess.enhance_cached) :])
+    limits = _sometimes(draws[:, 0:2], augment.clahe, _CLAHE_LIMITS)
+    sigmas = _sometimes(draws[:, 2:4], augment.blur, _BLUR_SIGMAS)
+    images = softened(images, limits.repeat_interleave(alike), sigmas.repeat_interleave(alike))
+    made, points = _framed(images, landmarks, corner, preprocess.crop, augment=augment, draws=draws[:, 4:12])
+    made, points = flipped(made, points, flip.repeat_interleave(alike))
+    made = jittered(made, factors.clamp_min(0).repeat_interleave(alike, 0))
+    if augment.hue:
+        made = turned(made, augment.hue * (2 * draws[:, 12] - 1))
+    made = noisy(made, _sometimes(draws[:, 13:15], augment.noise, _NOISE_SIGMAS), generator)
+    return _normalise(made, preprocess), points
 
 
-def _cut(images: Tensor, landmarks: Tensor, corner: Tensor, side: int) -> tuple[Tensor, Tensor]:
-    cut = torch.stack(
-        [image[y : y + side, x : x + side] for image, (x, y) in zip(images, corner.tolist(), strict=True)]
-    )
-    return cut.permute(0, 3, 1, 2).float().div_(255), landmarks - corner[:, None].to(landmarks.dtype)
+def _sometimes(draws: Tensor, probability: float, between: tuple[float, float]) -> Tensor:
+    """Return `[n]` values even in an interval, 0 where the variation is not drawn; `draws` is `[n,2]` in [0, 1)."""
+    low, high = between
+    return torch.where(draws[:, 0] < probability, low + (high - low) * draws[:, 1], 0.0)
 
 
-def _jitter(images: Tensor, factors: Tensor) -> Tensor:
-    brightness, contrast, saturation = factors[:, :, None, None, None].unbind(1)
-    images = (images * brightness).clamp(0, 1)
-    weights = torch.tensor(LUMA).view(1, 3, 1, 1)
-    grey = (images * weights).sum(1, keepdim=True)
-    images = torch.lerp(grey.mean((2, 3), keepdim=True), images, contrast).clamp(0, 1)
-    grey = (images * weights).sum(1, keepdim=True)
-    return torch.lerp(grey, images, saturation).clamp(0, 1)
+def _framed(
+    images: Tensor, landmarks: Tensor, corner: Tensor, side: int, *, augment: Augment, draws: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return the cut `[N,3,side,side]` in [0, 1], resized or warped as asked; `corner` `[n,2]`, `draws` `[n,8]`."""
+    if augment.random_resized_crop is not None:
+        shares = augment.random_resized_crop
+        images, landmarks = resized(images, landmarks, draws[:, :4], side, shares=shares)
+        corner = torch.zeros_like(corner)
+    if augment.rotate or augment.translate or augment.scale:
+        spread = 2 * draws[:, 4:] - 1
+        affine = Affine(
+            degrees=augment.rotate * spread[:, 0],
+            scale=1 + augment.scale * spread[:, 1],
+            shift=augment.translate * side * spread[:, 2:],
+        )
+        return warped(images, landmarks, corner, side, affine)
+    return cut(images, landmarks, corner.repeat_interleave(len(images) // len(corner), 0), side)
 
 
 def _normalise(images: Tensor, preprocess: Preprocess) -> Tensor:
