@@ -136,6 +136,7 @@ def crop_settings(plugin: ModelPlugin) -> CropSettings:
     return CropSettings(
         method=preprocess.align,
         size=preprocess.resize,
+        enhance=preprocess.enhance_cached,
         landmarks=preprocess.landmarks,
         on_bad_frame=preprocess.on_bad_frame,
     )
