@@ -12,6 +12,7 @@ from auharness.nn.mixers.bi_ttt import BiTTT
 from auharness.nn.mixers.linear import Linear
 from auharness.nn.mixers.mamba import BiMamba, Mamba
 from auharness.nn.mixers.mamba2 import Mamba2
+from auharness.nn.mixers.plain_ssm import PlainSSM
 from auharness.nn.mixers.ttt import TTTLinear
 from auharness.nn.mixers.ttt_mlp import TTTMLP
 
@@ -25,6 +26,7 @@ __all__ = [
     "Linear",
     "Mamba",
     "Mamba2",
+    "PlainSSM",
     "TTTLinear",
 ]
 
@@ -40,4 +42,5 @@ MIXERS: Final[Mapping[str, type[nn.Module]]] = MappingProxyType(
         "linear": Linear,
     }
 )
-"""Mixer by name; every constructor takes `(dim, *, heads=...)`. `AudioGuidedSSM` reads audio too, so it has no name."""
+"""Mixer by name; every constructor takes `(dim, *, heads=...)`. Without a name: `AudioGuidedSSM`,
+which reads audio too, and `PlainSSM`, one paper's reduction of Mamba."""
