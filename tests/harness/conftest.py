@@ -1,11 +1,16 @@
 """Fixtures that packages of the core share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from auharness import registry
+from auharness.results.schema import ClusterCounts, DataInfo, RunRecord, UnitRecord, UnitRef
+from auharness.results.store import RunFolder
 from auharness.scaling.case import Case
 from auharness.scaling.point import Point, make_point
 from auharness.scaling.records import Machine
@@ -57,4 +62,102 @@ def micro_labels() -> Callable[..., dict[str, np.ndarray]]:
     return make
 
 
+@pytest.fixture
+def class_run() -> Callable[..., RunFolder]:
+    """Write a finished run of clips from the confusion matrices of its folds; see `_class_run`."""
+    return _class_run
+
+
+def _class_run(
+    root: Path,
+    matrices: Mapping[str, Sequence[np.ndarray]],
+    *,
+    protocol: str = "dfew-5fold",
+    model: str = "my-net",
+    folds_total: int = 5,
+    **fields: Any,
+) -> RunFolder:
+    """Write `run.json` and every `unit.json`.
+
+    Args:
+        root: folder of runs.
+        matrices: fold -> one `[C, C]` matrix of counts per seed, rows true classes; all with equal row sums, so that
+            the seeds answer the same clips.
+        protocol: a protocol of classes.
+        model: name on the board.
+        folds_total: folds that the protocol has.
+        fields: other fields of the unit records.
+    """
+    plugin = registry.load("protocol", protocol)()
+    folder = RunFolder(root / protocol / model / f"{model}-1")
+    refs = []
+    for fold, seeds in matrices.items():
+        for seed, matrix in enumerate(seeds):
+            refs.append(UnitRef(unit_id=f"{model}-{fold}-{seed}", fold=fold, seed=seed))
+            record = _class_unit(plugin, refs[-1], matrix, model=model, fields=fields)
+            path = folder.unit_folder(record.unit_id) / "unit.json"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(record.model_dump_json())
+    data = fields.get("data", CLASS_DATA)
+    run = RunRecord(
+        run_id=f"{model}-1",
+        request_hash="x",
+        model=model,
+        protocol=protocol,
+        protocol_version=plugin.version,
+        preset="paper",
+        data_origin=data.origin,
+        units=tuple(refs),
+        folds_total=folds_total,
+        headline="done",
+    )
+    (folder.path / "run.json").write_text(run.model_dump_json())
+    return folder
+
+
+def _class_unit(plugin: Any, ref: UnitRef, matrix: np.ndarray, *, model: str, fields: Mapping[str, Any]) -> UnitRecord:
+    true, predicted = np.divmod(np.repeat(np.arange(matrix.size), matrix.ravel()), len(matrix))
+    clips = []
+    for number, (row, column) in enumerate(zip(true, predicted, strict=True)):
+        counts = np.zeros(matrix.shape, int)
+        counts[row, column] = 1
+        name = f"dfew/{ref.fold[-1]}{number:04}"
+        clips.append(ClusterCounts.model_construct(name=name, n_rows=1, counts=tuple(map(tuple, counts.tolist()))))
+    sizes = tuple(int(size) for size in matrix.sum(axis=1))
+    given = {
+        "settings": {},
+        "data": CLASS_DATA,
+        "metrics": {},
+        "n_dropped": {},
+        "files": {},
+        "selection": "last",
+        "parameters": 1234,
+    }
+    return UnitRecord.model_construct(
+        unit_id=ref.unit_id,
+        run_id=f"{model}-1",
+        model=model,
+        protocol=plugin.name,
+        protocol_version=plugin.version,
+        fold=ref.fold,
+        seed=ref.seed,
+        preset="paper",
+        kind="classes",
+        columns=plugin.columns,
+        outputs=plugin.columns,
+        score_kind="logit",
+        threshold="fixed-0.5",
+        thresholds=(),
+        aggregation=plugin.aggregation,
+        clusters=tuple(clips),
+        train_positives=tuple(4 * size for size in sizes),
+        train_coded=(4 * sum(sizes),) * len(sizes),
+        n_train=4 * sum(sizes),
+        n_frames=len(clips),
+        n_subjects=len(clips),
+        **{**given, **fields},
+    )
+
+
+CLASS_DATA = DataInfo(origin="licensed", verified=True, manifests={"dfew": "aa" * 32})
 CASE = Case.__dataclass_fields__

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["add_parser"]
 
+FILMS = "Source clusters (films) are unknown: clips count as independent, so intervals and p-values are too small."
+
 
 def add_parser(subparsers: Subparsers) -> None:
     """Add the command `compare`."""
@@ -50,7 +52,7 @@ def handle(args: argparse.Namespace) -> int:
 def _text(found: list[ComparedRun]) -> str:
     head = found[0]
     title = f"{head.metric.upper()} ({head.aggregation}) minus {head.reference}"
-    title += f", in points, {head.result.n_clusters} subjects"
+    title += f", in points, {head.result.n_clusters} {head.unit}"
     rows = []
     for row in found:
         result = row.result
@@ -68,7 +70,8 @@ def _text(found: list[ComparedRun]) -> str:
             ]
         )
     table = text_table(["run", "difference", "95 % interval", "p", "p (Holm)", "at 0.05"], rows)
-    return f"{title}\n\n{table}"
+    note = f"\n\n{FILMS}" if head.unit == "clips" else ""
+    return f"{title}\n\n{table}{note}"
 
 
 def _as_dict(row: ComparedRun) -> dict[str, Any]:

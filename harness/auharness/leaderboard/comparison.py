@@ -12,7 +12,7 @@ from auharness.leaderboard.entries import Entry, newest, read_entries, read_entr
 from auharness.metrics import FoldCounts, metric
 from auharness.results.store import RunFolder, find_run
 from auharness.scoring import fold_counts
-from auharness.statistics import Comparison, compare_family
+from auharness.statistics import Comparison, compare_family, resamples_clips
 
 __all__ = ["ComparedRun", "compare_runs", "resolve_run"]
 
@@ -26,6 +26,8 @@ class ComparedRun:
     metric: str
     aggregation: str
     result: Comparison
+    unit: str = "subjects"
+    """What was exchanged: `subjects`, or `clips` of unknown origin."""
 
 
 def resolve_run(runs: Path, name: str, *, protocol: str | None = None) -> RunFolder:
@@ -74,8 +76,9 @@ def compare_runs(runs: Sequence[RunFolder]) -> list[ComparedRun]:
         for name, item in zip(names, entries, strict=True)
     }
     aggregation: Any = how  # `aggregate` refuses an unknown one
-    found = compare_family(models, names[0], metric=score, how=aggregation)
-    return [ComparedRun(name, names[0], score.name, how, result) for name, result in found.items()]
+    found = compare_family(models, names[0], metric=score, how=aggregation, cluster=protocol.cluster)
+    unit = "clips" if resamples_clips(score, protocol.cluster) else "subjects"
+    return [ComparedRun(name, names[0], score.name, how, result, unit) for name, result in found.items()]
 
 
 def _complete(run: RunFolder) -> Entry:

@@ -9,7 +9,7 @@ from typing import Any
 from auharness import __version__
 from auharness.metrics import Aggregation, FoldCounts, Metric
 from auharness.results.atomic import read_json, write_bytes, write_json
-from auharness.statistics import DRAWS, Interval, bootstrap_interval, swap_test
+from auharness.statistics import DRAWS, Interval, headline_interval, swap_test
 
 __all__ = ["Memory"]
 
@@ -22,26 +22,34 @@ class Memory:
         self._known: dict[str, Any] = _read(path)
         self._used: dict[str, Any] = {}
 
-    def interval(self, folds: Sequence[FoldCounts], metric: Metric, *, how: Aggregation) -> Interval | None:
-        """Return `bootstrap_interval` of the counts."""
+    def interval(
+        self, folds: Sequence[FoldCounts], metric: Metric, *, how: Aggregation, cluster: str = "subject"
+    ) -> Interval | None:
+        """Return `headline_interval` of the counts."""
 
         def compute() -> dict[str, Any] | None:
-            found = bootstrap_interval(folds, metric, how=how)
+            found = headline_interval(folds, metric, how=how, cluster=cluster)
             return None if found is None else asdict(found)
 
-        values = self._recall(_key("interval", [folds], metric, how), compute)
+        values = self._recall(_key(f"interval {cluster}", [folds], metric, how), compute)
         return None if values is None else Interval(**values)
 
     def p_value(
-        self, first: Sequence[FoldCounts], second: Sequence[FoldCounts], *, metric: Metric, how: Aggregation
+        self,
+        first: Sequence[FoldCounts],
+        second: Sequence[FoldCounts],
+        *,
+        metric: Metric,
+        how: Aggregation,
+        cluster: str = "subject",
     ) -> float:
         """Return the p-value of `swap_test`.
 
         Raises:
             InconclusiveError: if the two do not test the same subjects.
         """
-        key = _key("p-value", [first, second], metric, how)
-        return float(self._recall(key, lambda: swap_test(first, second, metric=metric, how=how)[0]))
+        key = _key(f"p-value {cluster}", [first, second], metric, how)
+        return float(self._recall(key, lambda: swap_test(first, second, metric=metric, how=how, cluster=cluster)[0]))
 
     def save(self) -> None:
         """Write what was used since this memory was opened, when it differs from the file."""

@@ -114,6 +114,7 @@ def _execute(plan: "Plan", progress: Progress) -> RunResult:
     from auharness.runner.finish import headline_of
     from auharness.runner.prepare import make_specs, open_run, prepare_crops
     from auharness.runner.watch import Watch
+    from auharness.scoring.confusion import write_confusions
     from auharness.scoring.pooled import pooled_metrics
 
     request = plan.inputs.request
@@ -144,6 +145,7 @@ def _execute(plan: "Plan", progress: Progress) -> RunResult:
             f"{spec.seed}: {reason}; run the same command again to repeat the failed ones"
         )
     folder.write_record(folder.record.model_copy(update={"pooled": pooled_metrics(plan.inputs.protocol, folder)}))
+    write_confusions(folder)
     headline = headline_of(plan.inputs.protocol, folder)
     page = write_page(request.runs, request.protocol)
     # last, because a run with a headline is answered from disk: a kill before this line makes the page again

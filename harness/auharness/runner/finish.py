@@ -6,6 +6,9 @@ from auharness.scoring import Score, score_units
 
 __all__ = ["headline_of", "one_line"]
 
+BESIDE = ("war",)
+"""Metrics that are never left out where a class score is told: UAR alone hides the frequent classes."""
+
 
 def headline_of(protocol: ProtocolPlugin, folder: RunFolder) -> str:
     """Return model, protocol, score with interval, and the highest floor, in percent."""
@@ -20,9 +23,7 @@ def one_line(score: Score) -> str:
         text += f" [{100 * score.interval.low:.2f}, {100 * score.interval.high:.2f}]"
     if score.seed_sd is not None:
         text += f" sd {100 * score.seed_sd:.2f} over {len(score.seeds)} seeds"
+    text += "".join(f", {name.upper()} {100 * score.metrics[name]:.2f}" for name in BESIDE if name in score.metrics)
     text = ", ".join((text, *score.marks))
     highest, floor = score.highest_floor
-    return (
-        f"{text} ({score.aggregation}, {len(score.folds)} folds, {score.n_subjects} subjects, {score.n_frames} frames; "
-        f"floor {highest} {100 * floor:.2f})"
-    )
+    return f"{text} ({score.aggregation}, {len(score.folds)} folds, {score.tested}; floor {highest} {100 * floor:.2f})"

@@ -21,14 +21,18 @@ from auharness.metrics import (
 )
 from auharness.results.schema import UnitRecord
 from auharness.scoring.degenerate import degenerate_labels
-from auharness.statistics.bootstrap import Interval, bootstrap_interval
+from auharness.statistics.bootstrap import Interval
 from auharness.statistics.chance import chance_levels
+from auharness.statistics.clips import resamples_clips
 from auharness.statistics.floors import floors
+from auharness.statistics.interval import headline_interval
 
 __all__ = ["Score", "dropped_rows", "fold_counts", "score_units"]
 
 Seeds: TypeAlias = Sequence[Sequence[FoldCounts]]
 """The folds of each seed."""
+Confusion: TypeAlias = tuple[tuple[int, ...], ...]
+RECALL = "recall"
 ORACLE = "random-oracle"
 """Beginning of the names of floors that know the test labels."""
 
@@ -59,12 +63,22 @@ class Score:
     metrics: dict[str, float]
     """Every other metric of the protocol that follows from counts, under the headline's aggregation."""
     metrics_by_label: dict[str, tuple[float, ...]]
+    """The same by label; `recall` by class stands here only."""
     counts: dict[str, tuple[int, int, int, int]]
     """Label -> TP, FP, FN, TN over all folds and seeds; empty for classes."""
     degenerate: dict[str, str]
     """Label -> `never` or `always` where the row says the same of every test sample, whatever its score is."""
     metric: str
     aggregation: str
+    cluster: str
+    """The protocol's sampling unit."""
+    classes: tuple[str, ...]
+    """Class names in the order of the confusion matrices; empty for AUs."""
+    confusion: dict[str, Confusion]
+    """Fold -> confusion matrix, rows are true classes, summed over the seeds; empty for AUs."""
+    metrics_pooled: dict[str, float]
+    """Every metric of classes on the counts summed over folds; empty for AUs and where test parts overlap."""
+    protocol_marks: tuple[str, ...]
     n_frames: int
     n_subjects: int
     n_dropped: int
@@ -74,8 +88,21 @@ class Score:
 
     @property
     def marks(self) -> tuple[str, ...]:
-        """What must stand beside the headline wherever it is printed: `1 seed` where no spread is known."""
-        return ("1 seed",) if len(self.seeds) == 1 else ()
+        """What must stand beside every headline: the protocol's marks, and `1 seed` where no spread is known."""
+        return (*self.protocol_marks, "1 seed") if len(self.seeds) == 1 else self.protocol_marks
+
+    @property
+    def label_scores(self) -> dict[str, float]:
+        """Score of each label; for classes their recall, whatever the headline is."""
+        if self.classes and len(self.metrics_by_label.get(RECALL, ())) == len(self.classes):
+            return dict(zip(self.classes, self.metrics_by_label[RECALL], strict=True))
+        return dict(zip(self.columns, self.by_label, strict=True))
+
+    @property
+    def tested(self) -> str:
+        """How much was tested: `41 subjects, 1200 frames`, or `2341 clips` where nothing is known of who they show."""
+        clips = self.classes and self.cluster in ("clip", "unknown")
+        return f"{self.n_frames} clips" if clips else f"{self.n_subjects} subjects, {self.n_frames} frames"
 
     @property
     def highest_floor(self) -> tuple[str, float]:
@@ -122,20 +149,25 @@ def score_units(protocol: ProtocolPlugin, units: Sequence[UnitRecord], *, interv
     return Score(
         headline=float(np.mean(values)),
         seed_sd=float(np.std(values, ddof=1)) if len(values) > 1 else None,
-        interval=bootstrap_interval(folds, entry, how=_how(how)) if interval else None,
-        columns=units[0].columns if entry.needs == "counts" else ("all",),
+        interval=headline_interval(folds, entry, how=_how(how), cluster=protocol.cluster) if interval else None,
+        columns=units[0].columns if entry.needs == "counts" or entry.per_class else ("all",),
         by_label=_label_means(wholes),
         n_defined=tuple(map(int, np.max([whole.n_defined for whole in wholes], axis=0))),
         by_fold=_by_fold(by_seed, entry),
-        others=_other_aggregations(by_seed, entry, how),
+        others=_other_aggregations(by_seed, entry, how, protocol.cluster),
         floors={name: value.mean for name, value in trivial.items()},
         floors_by_label={name: tuple(map(float, value.by_label)) for name, value in trivial.items()},
-        metrics={name: float(np.mean([one.mean for one in found])) for name, found in more.items()},
+        metrics={name: value for name, value in _means(more).items() if not metric(name).per_class},
         metrics_by_label={name: _label_means(found) for name, found in more.items()},
         counts=_label_counts(units[0].columns, folds) if entry.needs == "counts" else {},
         degenerate=degenerate_labels(units[0].columns, by_seed) if entry.needs == "counts" else {},
         metric=entry.name,
         aggregation=how,
+        cluster=protocol.cluster,
+        classes=units[0].columns if units[0].kind == "classes" else (),
+        confusion={fold.name: _rows(fold.total) for fold in folds} if units[0].kind == "classes" else {},
+        metrics_pooled=_pooled_classes(protocol, by_seed) if units[0].kind == "classes" else {},
+        protocol_marks=protocol.marks,
         n_frames=_distinct(units, folds, "n_frames"),
         n_subjects=_distinct(units, folds, "n_subjects"),
         n_dropped=sum(dropped_rows(units).values()),
@@ -218,9 +250,11 @@ def _by_fold(by_seed: Seeds, entry: Metric) -> dict[str, float]:
     }
 
 
-def _other_aggregations(by_seed: Seeds, entry: Metric, how: str) -> dict[str, float | None]:
+def _other_aggregations(by_seed: Seeds, entry: Metric, how: str, cluster: str) -> dict[str, float | None]:
     disjoint = are_disjoint(by_seed[0])
     names = [name for name in AGGREGATIONS if name != how]
+    if resamples_clips(entry, cluster):
+        names.remove("subject-mean")  # the recall of a single clip is 0 or 1
     return {name: _seed_mean(by_seed, entry, name) if name != "pooled" or disjoint else None for name in names}
 
 
@@ -232,6 +266,22 @@ def _more_metrics(protocol: ProtocolPlugin, by_seed: Seeds, how: str) -> dict[st
         for entry in entries
         if entry.needs != "scores"
     }
+
+
+def _pooled_classes(protocol: ProtocolPlugin, by_seed: Seeds) -> dict[str, float]:
+    """Return the headline and every other metric of classes, pooled."""
+    if not are_disjoint(by_seed[0]):
+        return {}
+    entries = [entry for entry in map(metric, protocol.metrics) if entry.needs == "confusion" and not entry.per_class]
+    return {entry.name: _seed_mean(by_seed, entry, "pooled") for entry in entries}
+
+
+def _means(more: Mapping[str, Sequence[Aggregate]]) -> dict[str, float]:
+    return {name: float(np.mean([one.mean for one in found])) for name, found in more.items()}
+
+
+def _rows(total: np.ndarray) -> Confusion:
+    return tuple(tuple(map(int, row)) for row in total)
 
 
 def _seed_mean(by_seed: Seeds, entry: Metric, how: str) -> float:

@@ -73,6 +73,9 @@ def test_the_headline_is_the_mean_over_folds_of_the_mean_over_labels_that_have_a
     assert score.by_label == pytest.approx(((AU1_A + AU1_B) / 2, AU2_A))
     assert score.n_defined == (2, 1)
     assert (score.metric, score.aggregation, score.interval, score.seed_sd) == ("f1", "fold-mean", None, None)
+    assert (score.classes, score.confusion, score.metrics_pooled) == ((), {}, {})
+    assert score.label_scores == pytest.approx({"AU1": (AU1_A + AU1_B) / 2, "AU2": AU2_A})
+    assert score.tested == "4 subjects, 40 frames"
     assert (score.n_frames, score.n_subjects, score.folds, score.seeds) == (40, 4, ("P1", "P2"), (0,))
 
 
