@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from auharness.api.unit import Batch, Predictor, Unit
     from auharness.records import Task
 
-__all__ = ["ModelPlugin", "Output"]
+__all__ = ["INPUTS", "ModelPlugin", "Output"]
+
+INPUTS = ("image", "clip", "audio", "landmarks", "landmarks_valid")
+"""Batch keys that a module may ask for: pixels and sound of a sample, and what is found in them without a label."""
 
 _DECAY_RATE = re.compile(r"(^|\.)A(_\w+)?_log$")
 """Names of a state-space mixer's rates, `A_log` and `A_b_log`."""
@@ -59,6 +62,9 @@ class ModelPlugin(Plugin):
     preprocess: Preprocess = Preprocess()
     augment: Augment = Augment()
     recipe: Recipe = Recipe()
+    uses_apex: ClassVar[bool] = False
+    """Whether the model knows the annotated apex of the clips that it is tested on. No batch holds it, so a model has
+    it from a file of its own; then it says so here, and its record and row do."""
     init: str = "none"
     """Starting weights: `none`, `weights` (given by `--weights FILE.safetensors`) or `hf:NAME`."""
 

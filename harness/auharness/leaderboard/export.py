@@ -110,6 +110,7 @@ def _measured(row: BoardRow) -> dict[str, Any]:
         "threshold": unit.threshold,
         "pretrained_on": unit.pretrained_on,
         "extra_data": unit.extra_data,
+        "uses_apex": unit.uses_apex,
         "parameters": unit.parameters,
         "data_origin": unit.data.origin,
         "data_size": unit.data.size,

@@ -34,6 +34,7 @@ NAMES = {
 }  # fmt: skip
 SHORT = {"constant-0": "c0", "constant-1": "c1"}
 """Mark of a printed cell that is the score of a constant predictor."""
+APEX = "the annotated apex of test clips"
 TEXT_COLUMNS = {
     "data verified", "degenerate", "extra data", "method", "model", "note", "page", "preset", "pretrained on",
     "protocol", "run", "selection", "threshold", "variant", "venue", "why not ranked",
@@ -212,7 +213,7 @@ def _making(row: BoardRow, reasons: bool) -> dict[str, str]:
         "selection": unit.selection,
         "threshold": unit.threshold,
         "pretrained on": markdown(unit.pretrained_on or "nothing"),
-        "extra data": markdown(unit.extra_data or "none"),
+        "extra data": markdown(", ".join(filter(None, (unit.extra_data, APEX * unit.uses_apex))) or "none"),
         "parameters": "" if unit.parameters is None else str(unit.parameters),
         "data verified": {True: "yes", False: "**no**", None: "n/a"}[unit.data.verified],
         "run": markdown(row.entry.folder),

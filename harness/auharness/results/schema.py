@@ -82,6 +82,8 @@ class UnitRecord(_Record):
     smoke: bool = False
     """True when `--limit` or `--max-steps` cut the work short."""
     extra_data: str = ""
+    uses_apex: bool = False
+    """Whether the model knows the annotated apex of the test clips, as its plugin declares."""
     pretrained_on: str = ""
     weights_sha256: str = ""
     chosen_epoch: int | None = None

@@ -10,6 +10,7 @@ import torch
 
 from auharness import __version__, registry
 from auharness.api import ModelPlugin
+from auharness.api.model import INPUTS
 from auharness.data.cache import CropSettings
 from auharness.data.index import Index, build_index
 from auharness.data.verify import verify
@@ -112,7 +113,10 @@ def variant_presets(model: type[ModelPlugin], asked: tuple[str, ...], *, synthet
 
 
 def _check_inputs(plugin: ModelPlugin, kind: str, protocol: str) -> None:
-    """Refuse a model that reads clips where single frames are scored, and the other way round."""
+    """Refuse a model that asks for what no batch holds, or reads clips where single frames are scored or vice versa."""
+    odd = next((name for name in plugin.inputs if name not in INPUTS), None)
+    if odd is not None:
+        raise UsageError(f"{plugin.name}: no batch holds the input '{odd}'; expected some of {', '.join(INPUTS)}")
     frames, clips = plugin.preprocess.frames, "clip" in plugin.inputs
     if kind == "frame-multilabel":
         if frames != 1 or clips:

@@ -101,6 +101,7 @@ def make_record(outcome: Outcome, *, clock: Clock) -> UnitRecord:
         n_no_face=outcome.n_no_face,
         smoke=spec.inputs.request.limit is not None or plugin.recipe.max_steps is not None,
         extra_data=plugin.extra_data,
+        uses_apex=plugin.uses_apex,
         pretrained_on=_pretrained_on(outcome),
         weights_sha256=spec.weights_sha256,
         chosen_epoch=getattr(outcome.predictor, "chosen_epoch", None),

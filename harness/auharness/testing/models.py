@@ -10,7 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from auharness import registry
 from auharness.api import Batch, ModelPlugin, Output
+from auharness.api.model import INPUTS
 from auharness.errors import UsageError
 from auharness.records import Task
 from auharness.settings import default_preset, resolve
@@ -19,7 +21,6 @@ from auharness.testing.fake import FakeUnit, fake_batch, fake_task
 
 __all__ = ["check_model"]
 
-INPUTS = ("image", "clip", "audio", "landmarks", "landmarks_valid")
 SCORE_KINDS = ("logit", "probability", "margin")
 KINDS = ("frame-multilabel", "clip-multilabel", "clip-multiclass")
 BATCH_SIZE_TOLERANCE = 1e-5
@@ -42,6 +43,7 @@ def check_model(plugin: type[ModelPlugin]) -> list[Check]:
         [("build returns a module", case.builds)],
         [("logits are [B,A], finite", case.logits)],
         [("every variant gives logits", case.variants)],
+        [("crossed presets and controls of the ablation exist", case.controls)],
     ]
     behaves: list[Step] = [
         ("the same seed gives the same weights", case.seed),
@@ -115,6 +117,20 @@ class _Case:
             task = _task(model)
             logits = _output(model, _build(model, task), fake_batch(model, task)).logits
             expect(bool(logits.isfinite().all()), f"variant '{name}': expected finite logits, got NaN or infinity")
+
+    def controls(self) -> None:
+        plugin = self.plugin
+        for name in plugin.crossed:
+            expect(name in plugin.presets, f"crossed: expected one of the presets, got '{name}'")
+            expect(name not in plugin.variants, f"crossed: '{name}' is a variant too")
+        for name in plugin.controls:
+            known = name in plugin.presets or name in registry.names("model")
+            expect(known, f"controls: expected a preset or the name of another model, got '{name}'")
+            expect(
+                name not in (*plugin.variants, plugin.name), f"controls: '{name}' is not one, but a row of the paper"
+            )
+        for name in plugin.uncrossed:
+            expect(name in plugin.controls, f"uncrossed: expected one of the controls, got '{name}'")
 
     def seed(self) -> None:
         first, second = (_build(self.model, self.task) for _ in range(2))
