@@ -1,5 +1,6 @@
 """The index: one sorted table of all coded frames or clips, read from the vendor's files once and cached as Parquet."""
 
+import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -218,13 +219,23 @@ def _read(dataset: DatasetPlugin) -> pa.Table:
     media += [part.path for clip in clips for part in clip.media]
     media += [part.path for clip in clips for part in clip.landmarks]
     splits = _splits(dataset, set(table["sequence"].to_pylist()))
+    as_published = not dataset.model_dump(exclude={"root"}, exclude_defaults=True)
+    labels = "" if as_published else _labels_digest(table, outputs)
     stored = {
         "version": INDEX_VERSION,
         "outputs": list(outputs),
-        "manifest": manifest(dataset.root, dataset.label_files(), media, splits=splits),
+        "manifest": manifest(dataset.root, dataset.label_files(), media, splits=splits, labels=labels),
         "splits": splits,
     }
     return table.replace_schema_metadata({META: json.dumps(stored)})
+
+
+def _labels_digest(table: pa.Table, outputs: Sequence[str]) -> str:
+    """Return the sha256 of what is labelled and how; columns stand in the order of the outputs."""
+    found = hashlib.sha256("\0".join((*outputs, *table["sample_id"].to_pylist())).encode())
+    for output in outputs:
+        found.update(table[output].to_numpy().tobytes())
+    return found.hexdigest()
 
 
 def _splits(dataset: DatasetPlugin, sequences: set[str]) -> dict[str, list[str]]:

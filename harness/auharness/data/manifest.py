@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["INDEX_VERSION", "manifest", "manifest_stat"]
 
-INDEX_VERSION = 2
+INDEX_VERSION = 3
 """Raised when the layout of the index changes."""
 VIDEO = frozenset({".avi", ".mp4", ".mov", ".mkv", ".wmv", ".wav"})
 
@@ -28,14 +28,17 @@ def manifest(
     media: Iterable[str],
     *,
     splits: Mapping[str, Sequence[str]] | None = None,
+    labels: str = "",
 ) -> str:
-    """Return the sha256 over the label files' bytes, over the names and sizes of the media, and over the splits.
+    """Return the sha256 over label files' bytes, names and sizes of media, splits, and labels as they were read.
 
     Args:
         root: dataset root.
         label_files: relative to the root.
         media: images, videos and landmark files relative to the root, with forward slashes; duplicates are fine.
         splits: split -> sequences in a fixed order; data without splits keep the manifest that they had.
+        labels: digest of sample ids and labels where the reader's settings are not its defaults: they decide what the
+            same files say.
 
     Raises:
         DataError: if a file is missing.
@@ -48,6 +51,8 @@ def manifest(
         digest.update(f"media\0{path}\0{_size(root, path)}\n".encode())
     for name, members in sorted((splits or {}).items()):
         digest.update("\0".join(("split", name, *members, "\n")).encode())
+    if labels:
+        digest.update(f"labels\0{labels}\n".encode())
     return digest.hexdigest()
 
 

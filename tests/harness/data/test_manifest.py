@@ -27,6 +27,10 @@ def test_the_manifest_sees_changed_labels_and_media(frames: Any, file: str) -> N
     assert manifest(frames.root, LABELS, MEDIA) != before
 
 
+def test_the_manifest_sees_other_labels_read_from_the_same_files(frames: Any) -> None:
+    assert len({manifest(frames.root, LABELS, MEDIA, labels=labels) for labels in ("", "a", "b")}) == 3
+
+
 def test_the_manifest_names_a_missing_file(frames: Any) -> None:
     with pytest.raises(DataError, match=r"file media/S9\.avi is missing"):
         manifest(frames.root, LABELS, ["media/S9.avi"])

@@ -94,6 +94,18 @@ def test_a_policy_changes_the_labels_and_not_which_version_it_is(
     assert counts == {2: 18, 4: 23, 7: au7, 12: au12}
 
 
+def test_labels_of_another_policy_are_other_data(samm_root: Root, tmp_path: Path) -> None:
+    """Rows of one table stand on equal labels, so the manifest follows what the same sheet is read as."""
+    root = samm_root([["006", "006_1_2", 5, 6, "R12 or R14"], ["007", "007_3_1", 5, 6, "4"]])
+    (root / "SYNTHETIC.json").write_text("{}")
+
+    def manifest(policy: str) -> str:
+        return build_index(SAMM.model_validate({"root": root, "or_policy": policy}), cache=tmp_path / "cache").manifest
+
+    first, second, both, drop = map(manifest, ("first", "second", "all", "drop"))
+    assert first == both and second == drop and first != second
+
+
 def test_an_unknown_sheet_is_refused(samm_root: Root) -> None:
     with pytest.raises(
         DataError, match=r"sha256 [0-9a-f]{64}, 3 rows, 2 subjects, AU2 0, AU4 1, AU7 2, AU12 1; expected v2"
