@@ -99,4 +99,6 @@ def _lines(results: list[RunResult]) -> list[str]:
     for result in results:
         state = f"{result.kept} units kept, {result.done} done"
         lines += [result.headline, f"run: {result.path} ({state})"]
-    return [*lines, str(results[-1].looks), f"page: {results[-1].page}"]
+    for page, last in {result.page: result for result in results}.items():
+        lines += [str(last.looks), f"page: {page}"]
+    return lines

@@ -60,6 +60,10 @@ def add_parser(subparsers: Subparsers) -> None:
     file.add_argument(
         "--data-root", action="append", default=[], metavar="NAME=PATH", help="licensed data of a dataset"
     )
+    file.add_argument(
+        "--set", action="append", default=[], metavar="data.NAME.KEY=VALUE", help="dataset setting, as of `run`"
+    )
+    file.add_argument("--config", type=Path, metavar="FILE.toml", help="its tables data and data_roots")
     file.add_argument("--data-size", choices=("tiny", "small", "full"), default="small", help="size of the stand-in")
     file.add_argument("--data-seed", type=int, default=0, metavar="S", help="seed of the stand-in")
     parser.set_defaults(handler=handle)
@@ -106,6 +110,7 @@ def _external(args: argparse.Namespace) -> int:
     from auharness.runner.finish import headline_of
     from auharness.scoring import score_units
     from auharness.scoring.external import External, score_external
+    from auharness.settings import parse_set, read_toml
 
     registry.require("protocol", args.protocol)
     asked = External(
@@ -119,6 +124,8 @@ def _external(args: argparse.Namespace) -> int:
         extra_data=args.extra_data,
         missing=args.missing,
         data_roots=parse_flags(args.data_root),
+        settings=parse_set(args.set),
+        config=read_toml(args.config) if args.config else {},
         data_size=args.data_size,
         data_seed=args.data_seed,
     )

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 
 from auharness import registry
-from auharness.api import ProtocolPlugin
+from auharness.api import DatasetPlugin, ProtocolPlugin
 from auharness.data.index import Index, build_index
-from auharness.data.roots import check_origins, resolve_root
+from auharness.data.roots import RootChoice, check_origins, resolve_root
 from auharness.data.synthetic.standin import is_standin
 from auharness.data.verify import verify
-from auharness.errors import DataError, UsageError
+from auharness.errors import DataError, UsageError, near
 from auharness.records import Fold
 from auharness.results.atomic import digest, file_digest
 from auharness.results.schema import DataInfo, RunRecord, Selection, Threshold, UnitRecord, UnitRef
@@ -25,7 +25,7 @@ from auharness.scoring.pooled import pooled_metrics
 from auharness.scoring.predictions import cluster_counts, unit_metrics
 from auharness.scoring.table_file import PredictionTable, read_predictions
 from auharness.scoring.thresholds import decision_values
-from auharness.settings import resolve
+from auharness.settings import Resolved, environment_settings, resolve
 
 __all__ = ["PRESET", "External", "ScoredExternal", "score_external"]
 
@@ -51,6 +51,10 @@ class External:
     """Test frames without a prediction: stop, or leave them out and count them."""
     data_roots: Mapping[str, str] = field(default_factory=dict)
     data_size: str = "small"
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Nested values of `--set`: `data.<dataset>.<key>`."""
+    config: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """The tables `data` and `data_roots` of a configuration file."""
     data_seed: int = 0
 
 
@@ -135,20 +139,12 @@ def _name(asked: External) -> str:
 def _ground(asked: External) -> _Ground:
     protocol = registry.load("protocol", asked.protocol)()
     names = tuple(dict.fromkeys((*protocol.train_on, *protocol.test_on)))
-    for given in asked.data_roots:
-        if given not in names:
-            raise UsageError(f"--data-root {given}: {protocol.name} reads {', '.join(names)}")
-    roots = [
-        resolve_root(
-            name, flags=asked.data_roots, config={}, env=os.environ, size=asked.data_size, seed=asked.data_seed
-        )
-        for name in names
-    ]
+    _check_data_names(asked, protocol.name, names)
+    given: dict[str, Any] = {"flags": asked.data_roots, "config": asked.config.get("data_roots", {}), "env": os.environ}
+    given |= {"size": asked.data_size, "seed": asked.data_seed}
+    roots = [resolve_root(name, **given) for name in names]
     origin = check_origins(roots)
-    datasets = [
-        resolve(registry.load("dataset", root.dataset), dataset=root.dataset, layers=[("root", {"root": root.path})])
-        for root in roots
-    ]
+    datasets = [_dataset(asked, root) for root in roots]
     indexes = [build_index(dataset.plugin) for dataset in datasets]
     index = indexes[0] if len(indexes) == 1 else Index.concat(indexes)
     verified = None
@@ -166,6 +162,25 @@ def _ground(asked: External) -> _Ground:
 
 def _rows_by_fold(asked: External, ground: _Ground, table: PredictionTable) -> dict[str, np.ndarray]:
     """Return, per fold with predictions, which rows of the file belong to its test part."""
+def _check_data_names(asked: External, protocol: str, names: Sequence[str]) -> None:
+    odd = next((key for key in asked.settings if key != "data"), None)
+    if odd is not None:
+        raise UsageError(f"--set {odd}: predictions have no model; expected data.NAME.KEY=VALUE")
+    for option, given in (("--data-root ", asked.data_roots), ("--set data.", asked.settings.get("data", {}))):
+        for name in given:
+            if name not in names:
+                raise UsageError(f"{option}{name}: {protocol} reads {', '.join(names)}{near(name, names)}")
+
+
+def _dataset(asked: External, root: RootChoice) -> Resolved[DatasetPlugin]:
+    """Return a reader with the settings that a run of the same arguments has."""
+    name = root.dataset
+    sources = {"file": asked.config, "environment": environment_settings(os.environ), "flag": asked.settings}
+    layers = [(origin, values.get("data", {}).get(name, {})) for origin, values in sources.items()]
+    plugin = registry.load("dataset", name)
+    return resolve(plugin, dataset=name, layers=[*layers, ("root", {"root": root.path})])
+
+
     key = ground.protocol.key
     tested = {fold.name: ground.index.rows(fold.test_ids, key=key) for fold in ground.folds}
     overlap = sum(map(len, tested.values())) > len(set().union(*(set(rows.tolist()) for rows in tested.values())))

@@ -1,3 +1,4 @@
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,11 @@ from sklearn.metrics import f1_score
 from auharness import registry
 from auharness.data.index import build_index
 from auharness.errors import DataError, UsageError
+from auharness.results.schema import UnitRecord
 from auharness.scoring import score_units
 from auharness.scoring.external import External, ScoredExternal, score_external
 from auharness.scoring.rescore import rescore
+from auharness_plugins.datasets.samm import SAMM
 
 BP4D = registry.load("protocol", "bp4d-3fold")()
 COLUMNS = list(BP4D.columns)
@@ -176,6 +179,29 @@ def test_a_name_is_plain_and_of_no_plugin(name: str, guesses: pd.DataFrame, scor
             score(guesses, name=name)
     else:
         assert score(guesses, name=name).run.record.model == "their"
+
+
+def test_settings_of_a_dataset_are_those_of_a_run(samm_tiny: Path, tmp_path: Path) -> None:
+    root = tmp_path / "samm"
+    shutil.copytree(samm_tiny, root)
+    (root / "SAMM").rename(root / "Cropped")
+    reader = SAMM(root=root, images="cropped")
+    table = build_index(reader).table[["sample_id", "AU2", "AU4", "AU7", "AU12"]]
+    table.to_csv(tmp_path / "theirs.csv", index=False)
+
+    def scored(**options: Any) -> UnitRecord:
+        asked = External(tmp_path / "theirs.csv", "samm-loso", data_roots={"samm": str(root)}, **options)
+        return score_external(asked, tmp_path / "runs").run.finished()[0]
+
+    with pytest.raises(DataError, match="samm: no SAMM folder"):
+        scored()
+    images = {"samm": {"images": "cropped"}}
+    by_flag, by_file = scored(settings={"data": images}), scored(config={"data": images})
+    assert by_flag.data == by_file.data and by_flag.data.manifests == {"samm": build_index(reader).manifest}
+    with pytest.raises(UsageError, match=r"--set data\.sam: samm-loso reads samm; did you mean 'samm'"):
+        scored(settings={"data": {"sam": {}}})
+    with pytest.raises(UsageError, match=r"--set recipe: predictions have no model; expected data\.NAME.KEY=VALUE"):
+        scored(settings={"recipe": {"epochs": 3}})
 
 
 def test_where_folds_test_the_same_frames_the_file_names_the_fold(
