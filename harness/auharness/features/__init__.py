@@ -1,1 +1,1 @@
-"""Hand-made features of clips, computed with torch so that they run, and are counted, like any layer."""
+"""Hand-made features of clips: texture with torch, counted like any layer, and geometry of landmarks."""
