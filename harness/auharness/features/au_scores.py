@@ -107,7 +107,7 @@ def au_scores(
     points = np.asarray(landmarks, np.float64)
     if points.ndim != 3 or points.shape[1:] != (68, 2):
         raise ValueError(f"expected landmarks [T, 68, 2], got {list(points.shape)}")
-    finite = np.isfinite(points).all((1, 2))
+    finite = np.asarray(np.isfinite(points).all((1, 2)), np.bool_)
     faces = upright(np.where(finite[:, None, None], points, 0.0), unit=unit)
     yaw = np.where(finite, yaw_degrees(faces), np.nan)
     frontal = np.abs(np.where(finite, yaw, 180.0)) <= LARGEST_YAW

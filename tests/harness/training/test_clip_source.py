@@ -6,10 +6,12 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from skimage import data
 
 from auharness.api import Augment, Preprocess
 from auharness.data.cache import CropCache, CropSettings
 from auharness.data.clips import frames_of
+from auharness.data.landmarks import central_box, place_mean_shape
 from auharness.records import ClipRecord, Media
 from auharness.training.clip_source import ClipSource
 from auharness.training.source import Rows
@@ -96,6 +98,16 @@ def test_all_frames_of_a_clip_are_varied_alike(caches):
         assert abs(float(factor[0]) - 1) > 1e-3
 
 
+def test_a_test_clip_is_never_varied(caches):
+    augment = Augment(flip=1, random_crop=True, brightness=0.5, contrast=0.5, saturation=0, temporal_jitter=True)
+    preprocess = GREY.model_copy(update={"crop": 16})
+    (plain,) = source(caches, preprocess=preprocess).batches(2)
+    (varied,) = source(caches, preprocess=preprocess, augment=augment).batches(2)
+    assert torch.equal(plain["clip"], varied["clip"]) and torch.equal(plain["landmarks"], varied["landmarks"])
+    (trained,) = source(caches, preprocess=preprocess, augment=augment).batches(2, generator=torch.Generator())
+    assert not torch.equal(plain["clip"], trained["clip"])
+
+
 def steps_of(sample: str) -> list[int]:
     return [0, 5, 9, 14, 18, 23] if sample.endswith("01/EP01") else [0, 6, 12, 17, 23, 29]
 
@@ -157,3 +169,75 @@ def test_segment_samplers_vary_in_training_unless_switched_off_and_never_in_test
 def test_pairs_ask_for_an_even_number_of_frames():
     with pytest.raises(ValueError, match="frames is 7, expected an even number: sampler former-dfer reads pairs"):
         Preprocess(sampler="former-dfer", frames=7)
+
+
+SPOT = 36  # outer corner of the image-left eye
+
+
+@pytest.fixture(scope="module")
+def spotted(tmp_path_factory) -> dict[str, CropCache]:
+    """The two clips at 64 pixels, with a bright spot at the landmark `SPOT` of the mean shape."""
+    root: Path = tmp_path_factory.mktemp("spotted")
+    cache = CropCache(root / "cache")
+    x, y = place_mean_shape(central_box(64, 64))[SPOT]
+    rows, columns = np.mgrid[:64, :64]
+    picture = (220 * np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / 6)).astype(np.uint8)
+    for number, length in enumerate(LENGTHS, 1):
+        record = clip(number, length)
+        (root / str(number)).mkdir()
+        for media in record.media:
+            cv2.imwrite(str(root / media.path), picture)
+        cache.prepare_sequence(root, record.sequence, frames_of(record), CropSettings("none", 64, "mean-shape"))
+    return {"casme2": cache}
+
+
+@pytest.mark.parametrize(
+    "variation",
+    [
+        {},
+        {"flip": 1},
+        {"rotate": 25},
+        {"translate": 0.1},
+        {"scale": 0.2},
+        {"random_resized_crop": (0.6, 0.9)},
+        {"flip": 1, "random_crop": True, "rotate": 15, "translate": 0.05, "scale": 0.1, "hue": 0.1, "brightness": 0.2},
+    ],
+)
+def test_the_landmarks_of_a_training_clip_lie_where_its_pixels_say(spotted, variation):
+    preprocess = GREY.model_copy(update={"resize": 64, "crop": 56, "frames": 4, "sampler": "dfer-clip"})
+    augment = Augment(**{**STILL.model_dump(), **variation})
+    made = source(spotted, preprocess=preprocess, augment=augment)
+    index = 45 if variation.get("flip") else SPOT
+    grid = torch.stack(torch.meshgrid(torch.arange(56), torch.arange(56), indexing="xy"), -1).float()
+    places = []
+    for seed in range(3):
+        (batch,) = made.batches(2, generator=torch.Generator().manual_seed(seed))
+        assert batch["landmarks"].shape == (2, 4, 68, 2) and not batch["landmarks_valid"].any()
+        weight = batch["clip"][:, :, 0, ..., None]
+        centre = (weight * grid).sum((2, 3)) / weight.sum((2, 3))
+        expected = batch["landmarks"][:, :, index]
+        inside = ((expected > 6) & (expected < 49)).all(-1)
+        assert (centre - expected).abs().amax(-1)[inside].max() < 0.35
+        places += expected[:, 0][inside[:, 0]].tolist()
+    assert len(places) >= 3
+    if set(variation) - {"flip"}:
+        assert np.ptp(np.array(places), axis=0).max() > 0.5
+
+
+def test_clips_with_a_frame_that_the_cascades_miss_are_counted(tmp_path):
+    cache = CropCache(tmp_path / "cache")
+    face = cv2.cvtColor(data.astronaut()[:200, 124:324], cv2.COLOR_RGB2BGR)
+    for number, length in enumerate(LENGTHS, 1):
+        record = clip(number, length)
+        (tmp_path / str(number)).mkdir()
+        for step, media in enumerate(record.media):
+            missed = number == 2 and step == 3
+            cv2.imwrite(str(tmp_path / media.path), np.zeros_like(face) if missed else face)
+        cache.prepare_sequence(
+            tmp_path, record.sequence, frames_of(record)[:5], CropSettings("haar-eyes", 64, "mean-shape")
+        )
+    preprocess = GREY.model_copy(update={"align": "haar-eyes", "resize": 64, "crop": 64, "frames": 5})
+    made = source({"casme2": cache}, preprocess=preprocess)
+    assert made.n_no_face == 1
+    (batch,) = made.batches(2)
+    assert batch["landmarks_valid"].tolist() == [[True] * 5, [True, True, True, False, True]]
