@@ -54,17 +54,21 @@ class ModelPlugin(Plugin):
     """Those of `controls` that are the same with each of `crossed`, so that they run once; other models always are."""
     unused: ClassVar[tuple[str, ...]] = ()
     """Names (fnmatch patterns) of trainable parameters that may have no gradient, e.g. of a switched-off branch."""
+    traces: ClassVar[Mapping[str, str]] = {}
+    """Entries of `Output.aux` that are weights over time, `[B,C,T]`, and what they are; `explain` draws them."""
+    cam_first_frame: ClassVar[int] = 0
+    """First frame of a clip that reaches the layers of `cam_layers`; 1 where a filter leaves out frame 0."""
     pretrained_on: ClassVar[str] = ""
     """Data behind the paper's starting weights, for the record."""
     extra_data: ClassVar[str] = ""
     """Other data that training uses beyond the protocol's, for the record."""
+    uses_apex: ClassVar[bool] = False
+    """Whether the model knows the annotated apex of the clips that it is tested on. No batch holds it, so a model has
+    it from a file of its own; then it says so here, and its record and row do."""
 
     preprocess: Preprocess = Preprocess()
     augment: Augment = Augment()
     recipe: Recipe = Recipe()
-    uses_apex: ClassVar[bool] = False
-    """Whether the model knows the annotated apex of the clips that it is tested on. No batch holds it, so a model has
-    it from a file of its own; then it says so here, and its record and row do."""
     init: str = "none"
     """Starting weights: `none`, `weights` (given by `--weights FILE.safetensors`) or `hf:NAME`."""
 
@@ -122,6 +126,16 @@ class ModelPlugin(Plugin):
     def fit(self, unit: Unit) -> Predictor:
         """Train on `unit.train_data` and return the fitted model; the default is the one training loop."""
         return unit.train(self)
+
+    def cam_layers(self, module: nn.Module) -> Mapping[str, nn.Module]:
+        """Return the layers whose activations `explain` can map onto the face, by name, the deepest last.
+
+        A layer gives `[B,C,T',H,W]`, `[B*T',C,H,W]` (the frames of a clip beside each other) or `[B,C,H,W]`, once per
+        forward pass; of a tuple the first entry counts. The default is the last 2D or 3D convolution.
+        """
+        from auharness.nn.cam_layers import last_conv
+
+        return last_conv(module)
 
     def shared(self, device: torch.device) -> object | None:
         """Return what all units of one process share, e.g. a frozen base model; default none.

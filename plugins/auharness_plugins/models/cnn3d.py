@@ -89,6 +89,10 @@ class CNN3D(ModelPlugin):
     def loss(self, output: Output, batch: Batch, task: Task) -> dict[str, Tensor]:
         return {"asl": asl(output.logits, batch["target"], clip=self.clip)}
 
+    def cam_layers(self, module: nn.Module) -> Mapping[str, nn.Module]:
+        assert isinstance(module, Baseline3DCNN)
+        return {"block1": module.visual.block1, "block2": module.visual.block2}
+
     def parameter_groups(self, module: nn.Module) -> Sequence[Mapping[str, Any]]:
         # one group, as in AU-LLM
         return [{"params": list(module.parameters())}]

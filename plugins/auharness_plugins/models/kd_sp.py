@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from auharness.api import Augment, ModelPlugin, Predictor, Preprocess, Recipe, Unit
 from auharness.hookspecs import hookimpl
 from auharness.losses import similarity_preserving
+from auharness.nn.cam_layers import stage_layers
 from auharness.nn.resnet2d import ClipResNet, View
 from auharness.nn.vision import import_torchvision
 from auharness.records import Task
@@ -61,6 +62,9 @@ class SimilarityPreserving(ModelPlugin):
 
     def build(self, task: Task) -> nn.Module:
         return self._net(task)
+
+    def cam_layers(self, module: nn.Module) -> Mapping[str, nn.Module]:
+        return stage_layers(module)
 
     def fit(self, unit: Unit) -> Predictor:
         teacher = train_teacher(unit, self, partial(self._net, depth=34))

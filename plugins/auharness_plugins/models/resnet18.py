@@ -17,6 +17,7 @@ from torch import nn
 
 from auharness.api import Augment, ModelPlugin, Preprocess, Recipe
 from auharness.hookspecs import hookimpl
+from auharness.nn.cam_layers import stage_layers
 from auharness.nn.resnet2d import ClipResNet, View
 from auharness.nn.vision import import_torchvision
 from auharness.records import Task
@@ -59,6 +60,9 @@ class ResNet18(ModelPlugin):
     def build(self, task: Task) -> nn.Module:
         channels = self.preprocess.channels
         return ClipResNet(task.frames, task.num_outputs, depth=18, channels=channels, width=self.width, view=self.view)
+
+    def cam_layers(self, module: nn.Module) -> Mapping[str, nn.Module]:
+        return stage_layers(module)
 
 
 @hookimpl

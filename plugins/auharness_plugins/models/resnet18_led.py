@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from auharness.api import Augment, ModelPlugin, Preprocess, Recipe
 from auharness.errors import UsageError
 from auharness.hookspecs import hookimpl
+from auharness.nn.cam_layers import stage_layers
 from auharness.nn.led import LED
 from auharness.nn.resnet2d import ClipResNet
 from auharness.nn.resnet3d import ResNet3D18
@@ -45,6 +46,7 @@ class ResNet18LED(ModelPlugin):
     name = "resnet18-led"
     paper = "Varanka et al., Learnable Eulerian Dynamics for Micro-Expression Action Unit Detection, SCIA 2023"
     inputs = ("clip",)
+    cam_first_frame = 1  # LED leaves out frame 0
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {},
         "tiny": {
@@ -85,6 +87,9 @@ class ResNet18LED(ModelPlugin):
         if self.form == "video":
             return FilteredNet(ResNet3D18(task.num_outputs, channels=channels, width=self.width))
         return FilteredNet(ClipResNet(task.frames - 1, task.num_outputs, channels=channels, width=self.width))
+
+    def cam_layers(self, module: nn.Module) -> Mapping[str, nn.Module]:
+        return stage_layers(module)
 
     def parameter_groups(self, module: nn.Module) -> Sequence[Mapping[str, Any]]:
         assert isinstance(module, FilteredNet)

@@ -165,6 +165,11 @@ class SCA(ModelPlugin):
             )
         return SCANet(task, channels=self.preprocess.channels, width=self.width)
 
+    def cam_layers(self, module: nn.Module) -> Mapping[str, nn.Module]:
+        assert isinstance(module, SCANet)
+        # what follows sees rows of products, no places
+        return {"stage3": module.trunk.stages[5], "stage4": module.trunk.stages[7]}
+
 
 @hookimpl
 def auharness_model() -> type[ModelPlugin]:

@@ -61,6 +61,7 @@ class SSSNetLED(ModelPlugin):
     name = "sssnet-led"
     paper = "Varanka et al., Learnable Eulerian Dynamics for Micro-Expression Action Unit Detection, SCIA 2023"
     inputs = ("clip",)
+    cam_first_frame = 1  # LED leaves out frame 0
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {},
         "tiny": {
