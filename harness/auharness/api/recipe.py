@@ -31,7 +31,8 @@ class Preprocess(Settings):
     enhance_test: Enhancement | None = Field(
         None, description="in place of enhance wherever nothing is varied; unset is as in training"
     )
-    frames: int = Field(1, ge=1, description="frames per sample")
+    frames: int = Field(1, ge=1, description="frames per sample; of frame data, of a window")
+    stride: int = Field(0, ge=0, description="frames between windows where all are read; 0 is half a window")
     sampler: Literal["uniform", "linspace", "dfer-clip", "former-dfer"] = Field(
         "uniform", description="how frames are chosen from a clip"
     )
@@ -52,6 +53,12 @@ class Preprocess(Settings):
         test = self.enhance if self.enhance_test is None else self.enhance_test
         same = [one == other for one, other in zip(self.enhance, test, strict=False)]
         return self.enhance[: [*same, False].index(False)]
+
+    @model_validator(mode="after")
+    def _windows_meet(self) -> "Preprocess":
+        if self.stride > self.frames:
+            raise ValueError(f"stride is {self.stride}, expected at most frames, which is {self.frames}: no gaps")
+        return self
 
     @model_validator(mode="after")
     def _crop_fits(self) -> "Preprocess":
@@ -97,6 +104,8 @@ class Augment(Settings):
         description="the sampler draws training frames: uniform a random end, linspace any frames, dfer-clip and "
         "former-dfer a place in each segment; unset is on for the last two",
     )
+
+    windows: int = Field(1, ge=1, description="windows drawn from each recording in an epoch, of frame data")
 
     @model_validator(mode="after")
     def _shares_are_ordered(self) -> "Augment":

@@ -18,7 +18,7 @@ from auharness.ops.backends import recorded
 from auharness.records import Key, Task
 from auharness.results.atomic import write_with
 from auharness.results.store import RunFolder
-from auharness.runner.parts import Part, make_source, make_task, split_validation, take_part
+from auharness.runner.parts import Part, make_source, make_task, reads_windows, split_validation, take_part
 from auharness.runner.predictions import add_targets, prediction_frame
 from auharness.runner.record import Clock, Outcome, device_name, make_record
 from auharness.runner.spec import UnitSpec
@@ -78,7 +78,9 @@ class _Work:
     def finish(self) -> None:
         """Train and predict without the test labels, then look at them, score and write."""
         spec, recipe = self.spec, self.plugin.recipe
-        train = self._part(spec.fold.train_ids).coded(self.labels)
+        train = self._part(spec.fold.train_ids)
+        if not reads_windows(self.plugin, self.index.kind):
+            train = train.coded(self.labels)
         test = self._part(spec.fold.test_ids)
         inner = derive_seed(spec.seed, spec.fold.name, "inner-val")
         train, held_out = split_validation(train, recipe, key=spec.inputs.protocol.key, seed=inner)
@@ -93,12 +95,14 @@ class _Work:
         test_source = self._source(test, labelled=False)
         unit = self._unit(task, train, held_out)
         if recipe.save_epoch_predictions:
-            unit.observe = lambda epoch, model: self._keep_epoch(epoch, test, self._predict(model, test_source))
+            unit.observe = lambda epoch, model: self._keep_epoch(epoch, test, test_source, model)
         self._log("started", rows=len(train.rows), test_rows=len(test.rows))
         tuned = None
         with recorded() as backends:
             predictor = self.plugin.fit(unit)
-            answer = prediction_frame(test, self._predict(predictor, test_source), self.outputs)
+            answer = prediction_frame(
+                test, self._predict(predictor, test_source), self.outputs, views=test_source.views
+            )
             if recipe.threshold == "train-tuned":
                 tuned = self._predict(predictor, self._source(train, labelled=False))
         columns = list(spec.inputs.protocol.columns)
@@ -125,9 +129,10 @@ class _Work:
         self.run.finish_unit(record, predictions=table, weights=predictor.state(), log=log)
         self.run.event("unit_finished", unit=spec.unit_id, fold=spec.fold.name, seed=spec.seed)
 
-    def _keep_epoch(self, epoch: int, test: Part, scores: np.ndarray) -> None:
+    def _keep_epoch(self, epoch: int, test: Part, source: CropSource, model: Predictor) -> None:
         """Keep the test scores of one epoch on disk, so that they outlive an interruption."""
-        frame = prediction_frame(test, scores, self.outputs, epoch=epoch)
+        scores = self._predict(model, source)
+        frame = prediction_frame(test, scores, self.outputs, views=source.views, epoch=epoch)
         write_with(self.scratch / f"epoch-{epoch:04d}.parquet", lambda path: frame.to_parquet(path, index=False))
 
     def _part(self, ids: frozenset[Key]) -> Part:

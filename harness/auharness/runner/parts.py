@@ -13,8 +13,9 @@ from auharness.errors import DataError
 from auharness.records import Key, Task
 from auharness.training.clip_source import ClipSource
 from auharness.training.source import CropSource, Rows
+from auharness.training.window_source import WindowSource
 
-__all__ = ["Part", "make_source", "make_task", "part_at", "split_validation", "take_part"]
+__all__ = ["Part", "make_source", "make_task", "part_at", "reads_windows", "split_validation", "take_part"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,11 @@ def split_validation(part: Part, recipe: Recipe, *, key: str, seed: int) -> tupl
     return part.take(np.flatnonzero(~inside)), part.take(np.flatnonzero(inside))
 
 
+def reads_windows(plugin: ModelPlugin, kind: str) -> bool:
+    """Whether a model reads windows of a recording and answers for each frame."""
+    return kind == "frame-multilabel" and plugin.preprocess.frames > 1
+
+
 def make_source(
     part: Part,
     plugin: ModelPlugin,
@@ -125,11 +131,12 @@ def make_source(
     Args:
         part: its rows.
         plugin: says how crops are cut and varied.
-        kind: of the dataset; frames or clips follow from it.
+        kind: of the dataset; frames, windows of frames or clips follow from it.
         caches: dataset name -> prepared crops.
         targets: from `Part.targets`; None for rows without labels.
     """
-    source = CropSource if kind == "frame-multilabel" else ClipSource
+    frames = WindowSource if reads_windows(plugin, kind) else CropSource
+    source = frames if kind == "frame-multilabel" else ClipSource
     return source(part.rows, caches, targets=targets, preprocess=plugin.preprocess, augment=plugin.augment)
 
 

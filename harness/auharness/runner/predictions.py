@@ -11,7 +11,7 @@ __all__ = ["add_targets", "prediction_frame"]
 
 
 def prediction_frame(
-    part: Part, scores: np.ndarray, outputs: Sequence[str], *, epoch: int | None = None
+    part: Part, scores: np.ndarray, outputs: Sequence[str], *, views: np.ndarray, epoch: int | None = None
 ) -> pd.DataFrame:
     """Return `sample_id`, `subject`, a score per output, and `views`: how many scores of the sample were averaged.
 
@@ -19,18 +19,18 @@ def prediction_frame(
         part: the rows that were predicted.
         scores: `[N,A]` in their order.
         outputs: names of the columns.
+        views: `[N]`, how many scores each of these is the mean of.
         epoch: adds the column `epoch`, for the scores of every epoch.
     """
     frame = pd.DataFrame(scores, columns=list(outputs))
     frame.insert(0, "subject", list(part.rows.subjects))
     frame.insert(0, "sample_id", list(part.rows.sample_ids))
-    groups = frame.groupby("sample_id", sort=False)
-    views = groups.size().to_numpy()
-    if len(views) < len(frame):
-        means = groups[list(outputs)].mean().to_numpy()
-        frame = frame.drop_duplicates("sample_id").reset_index(drop=True)
-        frame[list(outputs)] = means
     frame["views"] = views
+    if frame["sample_id"].duplicated().any():
+        groups = frame.groupby("sample_id", sort=False)
+        means, totals = groups[list(outputs)].mean().to_numpy(), groups["views"].sum().to_numpy()
+        frame = frame.drop_duplicates("sample_id").reset_index(drop=True)
+        frame[list(outputs)], frame["views"] = means, totals
     if epoch is not None:
         frame["epoch"] = epoch
     return frame

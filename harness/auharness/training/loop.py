@@ -222,11 +222,15 @@ class Loop:
         predictor = self.predictor()
         running = RunningScore(self.task, self.plugin.score_kind)
         sums: dict[str, float] = {}
+        answers = []
         for batch in validation.batches(self.recipe.eval_batch_size, device=self.fabric.device):
             logits = predictor(batch)
-            running.add(logits, batch["target"])
+            answers.append(logits.cpu())
             for name, term in self.plugin.monitor(Output(logits), batch, self.task).items():
-                sums[name] = sums.get(name, 0.0) + float(term) * len(logits) / len(validation)
+                sums[name] = sums.get(name, 0.0) + float(term) * len(logits)
+        scores = torch.cat(answers)
+        running.add(validation.gather(scores), validation.targets)
+        sums = {name: value / len(scores) for name, value in sums.items()}
         score = running.value
         if score > self.best["score"]:
             weights = {name: value.detach().clone() for name, value in predictor.module.state_dict().items()}

@@ -7,12 +7,15 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from auharness.api import Batch, BatchSource, ModelPlugin, Output, Predictor
+from auharness.api import Batch, ModelPlugin, Output, Predictor
+from auharness.training.source import CropSource
 
 __all__ = ["BLOCK", "ModulePredictor", "as_output", "call", "is_out_of_memory", "predict"]
 
 BLOCK = 32
-"""Rows that an evaluated module sees at once."""
+"""Rows that an evaluated module sees at once, if they have at most `_LONG` frames."""
+
+_LONG = 16
 
 
 def call(module: nn.Module, batch: Batch, inputs: Sequence[str]) -> Any:
@@ -39,7 +42,7 @@ class ModulePredictor:
         self.fabric = fabric
         self.chosen_epoch: int | None = None
         self.epochs: int | None = None
-        self.block = BLOCK
+        self.block = max(1, BLOCK * _LONG // max(plugin.preprocess.frames, _LONG))
 
     def __call__(self, batch: Batch) -> Tensor:
         """Return scores `[B,A]`, float32.
@@ -63,11 +66,11 @@ class ModulePredictor:
         return self.module.state_dict()
 
 
-def predict(predictor: Predictor, source: BatchSource, *, size: int, device: torch.device) -> Tensor:
+def predict(predictor: Predictor, source: CropSource, *, size: int, device: torch.device) -> Tensor:
     """Return the scores of all rows in row order, `[N,A]` on the CPU; the batch is halved when memory runs out."""
     while True:
         try:
-            return torch.cat([predictor(batch).cpu() for batch in source.batches(size, device=device)])
+            return source.gather(torch.cat([predictor(batch).cpu() for batch in source.batches(size, device=device)]))
         except RuntimeError as error:
             block = getattr(predictor, "block", size)
             if not is_out_of_memory(error) or block == 1:

@@ -86,6 +86,11 @@ class CropSource:
         return self._targets
 
     @property
+    def views(self) -> np.ndarray:
+        """`[N]`: how many scores of each row `gather` averages."""
+        return np.ones(len(self.rows), np.int64)
+
+    @property
     def n_no_face(self) -> int:
         """Rows whose landmarks are the mean-shape fallback; 0 where no face is looked for."""
         looked = looks_for_face(self.preprocess.align, self.preprocess.landmarks)
@@ -108,10 +113,17 @@ class CropSource:
         self, size: int, *, seed: int | None, start: int, device: torch.device | None = None
     ) -> Iterator[Batch]:
         """Yield the batches of an epoch from batch number `start` on."""
-        order = torch.arange(len(self)) if seed is None else torch.randperm(len(self), generator=seeded(seed, "order"))
-        for number, which in enumerate(torch.split(order, size)):
+        for number, which in enumerate(torch.split(self._order(seed), size)):
             if number >= start:
                 yield self._batch(which.numpy(), None if seed is None else seeded(seed, number), device)
+
+    def gather(self, scores: Tensor) -> Tensor:
+        """Return scores `[N,A]` in row order from those of all batches in order; here they are the same."""
+        return scores
+
+    def _order(self, seed: int | None) -> Tensor:
+        """Return the samples of an epoch in the order of its batches."""
+        return torch.arange(len(self)) if seed is None else torch.randperm(len(self), generator=seeded(seed, "order"))
 
     def _batch(self, which: np.ndarray, generator: torch.Generator | None, device: torch.device | None) -> Batch:
         batch = self._pixels(which, generator)

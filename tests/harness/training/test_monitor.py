@@ -28,6 +28,13 @@ class Rows:
     def batches_from(self, size: int, *, seed: int, start: int, device: torch.device) -> Iterator[Batch]:
         return self.batches(size, device=device)
 
+    @property
+    def targets(self) -> Tensor:
+        return TRUTH.to(torch.int8)
+
+    def gather(self, scores: Tensor) -> Tensor:
+        return scores
+
     def batches(self, size: int, *, device: torch.device) -> Iterator[Batch]:
         numbers = torch.randn(12, 3, generator=torch.Generator().manual_seed(5)) + nn.functional.one_hot(TRUTH, 3)
         for which in torch.split(torch.arange(12), size):

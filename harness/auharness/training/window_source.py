@@ -1,0 +1,149 @@
+"""Windows of consecutive frames of a recording as batches: for models that read a sequence and answer for each frame.
+
+A recording has a place for every frame number from its first row to its last. A number without a row is shown as the
+nearest row's crop and is not coded, so that the distances between frames stay what they were.
+"""
+
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from auharness.api import Batch
+from auharness.data.cache import CropCache
+from auharness.training.augment import augmented, plain
+from auharness.training.source import CropSource
+
+__all__ = ["WindowSource", "window_starts"]
+
+
+def window_starts(length: int, window: int, stride: int) -> list[int]:
+    """Return where windows begin that cover `length` places; the last one ends with the last place.
+
+    >>> window_starts(10, 4, 3)
+    [0, 3, 6]
+    >>> window_starts(11, 4, 3)
+    [0, 3, 6, 7]
+    >>> window_starts(3, 4, 3)
+    [0]
+    """
+    last = max(length - window, 0)
+    return [*range(0, last, stride), last]
+
+
+@dataclass(frozen=True, slots=True)
+class _Recording:
+    """The places of one recording, one per frame number."""
+
+    row: np.ndarray
+    """`[n]` row of the source at each place, -1 where the number has none."""
+    shown: np.ndarray
+    """`[n]` row whose crop is shown there."""
+    time_s: np.ndarray
+    """`[n]` seconds since frame 0."""
+
+
+class WindowSource(CropSource):
+    """Batches of windows: `clip [B,T,C,H,W]`, `landmarks [B,T,68,2]`, `time_s [B,T]`, `target [B,T,A]`.
+
+    A sample of a batch is a window. Without a generator the windows lie `preprocess.stride` frames apart, and `gather`
+    averages what they say of a frame; with one an epoch is `augment.windows` windows of each recording, drawn anew.
+    A recording shorter than a window repeats its last frame, not coded.
+    """
+
+    def __len__(self) -> int:
+        """Windows of one epoch."""
+        return len(self._recordings) * self.augment.windows
+
+    @property
+    def views(self) -> np.ndarray:
+        """`[N]`: in how many windows each row lies."""
+        counts = np.zeros(len(self.rows), np.int64)
+        for number, start in self._windows:
+            row = self._places(number, start)[0]
+            np.add.at(counts, row[row >= 0], 1)
+        return counts
+
+    def gather(self, scores: Tensor) -> Tensor:
+        """Average what the windows say of each row: `[W,T,A]`, in the order of `batches`, to `[N,A]`."""
+        sums = scores.new_zeros(len(self.rows), scores.shape[-1], dtype=torch.float64)
+        for (number, start), values in zip(self._windows, scores, strict=True):
+            row = self._places(number, start)[0]
+            inside = torch.from_numpy(np.flatnonzero(row >= 0))
+            sums.index_add_(0, torch.from_numpy(row)[inside], values[inside].double())
+        return (sums / torch.from_numpy(self.views)[:, None]).to(scores.dtype)
+
+    def _order(self, seed: int | None) -> Tensor:
+        if seed is None:
+            return torch.arange(len(self._windows))
+        return super()._order(seed)
+
+    def _batch(self, which: np.ndarray, generator: torch.Generator | None, device: torch.device | None) -> Batch:
+        windows = [self._windows[i] if generator is None else self._drawn(i, generator) for i in which]
+        places = [self._places(*window) for window in windows]
+        batch = self._clip(np.stack([shown for _, shown, _ in places]), generator)
+        batch["time_s"] = torch.from_numpy(np.stack([time_s for *_, time_s in places]))
+        if self._targets is not None:
+            row = torch.from_numpy(np.stack([row for row, *_ in places]))
+            batch["target"] = self._targets[row].masked_fill(row[..., None] < 0, -1)
+        if device is not None:
+            batch = {name: value.to(device, non_blocking=True) for name, value in batch.items()}
+        first = [int(shown[0]) for _, shown, _ in places]
+        batch["sample_id"] = [self.rows.sample_ids[i] for i in first]
+        batch["subject"] = [self.rows.subjects[i] for i in first]
+        return batch
+
+    def _drawn(self, sample: int, generator: torch.Generator) -> tuple[int, int]:
+        """A random window of the recording that this sample of an epoch stands for."""
+        number = int(sample) % len(self._recordings)
+        last = max(len(self._recordings[number].row) - self.preprocess.frames, 0)
+        return number, int(torch.randint(0, last + 1, (1,), generator=generator))
+
+    def _places(self, number: int, start: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return row (-1 for none), shown row and time of the frames of a window, each `[T]`."""
+        recording = self._recordings[number]
+        wanted = np.arange(start, start + self.preprocess.frames)
+        inside = np.minimum(wanted, len(recording.row) - 1)
+        row = np.where(wanted == inside, recording.row[inside], -1)
+        return row, recording.shown[inside], recording.time_s[inside]
+
+    def _clip(self, shown: np.ndarray, generator: torch.Generator | None) -> Batch:
+        """Return crops and landmarks of rows `[B,T]`, the frames of a window varied alike."""
+        pixels = self._place[shown.ravel()]
+        images = torch.from_numpy(np.stack([self._images[file][row] for file, row in pixels]))
+        marks = torch.from_numpy(np.stack([self._landmarks[file][row] for file, row in pixels]).astype(np.float32))
+        if generator is None:
+            clip, points = plain(images, marks, self.preprocess)
+        else:
+            kinds = {"augment": self.augment, "generator": generator, "alike": shown.shape[1]}
+            clip, points = augmented(images, marks, self.preprocess, **kinds)
+        valid = torch.tensor([bool(self._valid[file][row]) for file, row in pixels])
+
+        def by_window(x: Tensor) -> Tensor:
+            return x.unflatten(0, shown.shape)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+
+        return {"clip": by_window(clip), "landmarks": by_window(points), "landmarks_valid": by_window(valid)}
+
+    def _locate(self, caches: dict[str, CropCache]) -> None:
+        super()._locate(caches)
+        keys = list(zip(self.rows.datasets, self.rows.sequences, strict=True))
+        ordered = sorted(range(len(keys)), key=lambda i: (keys[i], int(self.rows.frames[i])))
+        self._recordings = [self._recording(np.array(list(rows))) for _, rows in groupby(ordered, key=keys.__getitem__)]
+        stride = self.preprocess.stride or max(1, self.preprocess.frames // 2)
+        self._windows = [
+            (number, start)
+            for number, recording in enumerate(self._recordings)
+            for start in window_starts(len(recording.row), self.preprocess.frames, stride)
+        ]
+
+    def _recording(self, rows: np.ndarray) -> _Recording:
+        frames = self.rows.frames[rows]
+        numbers = np.arange(frames[0], frames[-1] + 1)
+        behind = np.searchsorted(frames, numbers).clip(max=len(frames) - 1)
+        before = np.maximum(behind - (frames[behind] > numbers), 0)
+        nearest = np.where(numbers - frames[before] <= frames[behind] - numbers, before, behind)
+        nearest = np.where(frames[behind] == numbers, behind, nearest)
+        row = np.where(frames[nearest] == numbers, rows[nearest], -1)
+        return _Recording(row, rows[nearest], np.interp(numbers, frames, self.rows.time_s[rows]))
