@@ -104,7 +104,6 @@ class Augment(Settings):
         description="the sampler draws training frames: uniform a random end, linspace any frames, dfer-clip and "
         "former-dfer a place in each segment; unset is on for the last two",
     )
-
     windows: int = Field(1, ge=1, description="windows drawn from each recording in an epoch, of frame data")
 
     @model_validator(mode="after")
