@@ -2,8 +2,9 @@
 
 Papers on expressions in the wild name the cascade and the eyes but no value; the values here are customary ones. A
 frame's box, tilt and eye midpoint are replaced by their medians over five frames, so that a detector that trembles or
-misses a frame does not look like motion. Where no face is found in any of the five, the whole picture is the crop, as
-with `align=none`; every frame without a detection of its own is counted as one without a face.
+misses a frame does not look like motion. Where fewer than two of the five have a face (a single detection is mostly a
+false one), the whole picture is the crop, as with `align=none`. Frames without a detection of their own, and single
+ones, are counted as without a face.
 """
 
 from collections import deque
@@ -34,6 +35,8 @@ CLOSEST_EYES = 0.2
 """Share of the box's width that two eyes are apart at least."""
 WINDOW = 5
 """Frames in a median."""
+CONFIRMED = 2
+"""Frames of the window that a value must be found in, where it holds so many."""
 
 _NOTHING: Pose = np.full(6, np.nan)
 # a picture this small is a face crop already: only a large face in it is the face
@@ -69,8 +72,8 @@ def find_pose(image: Image) -> Pose:
 def steady(frames: Iterable[tuple[T, Pose]]) -> Iterator[tuple[T, Pose, bool]]:
     """Yield every frame with the median pose of the five frames around it, and whether it has a face of its own.
 
-    Holds three frames at a time. Values that were not found are left out of the medians; those found in no frame of
-    the window stay NaN.
+    Holds three frames at a time. Values that were not found are left out of the medians; those found in fewer than two
+    frames of the window are NaN.
 
     >>> sides = [100, 104, np.nan, 100, 180, 102]
     >>> poses = [np.array([side, side, side, np.nan, np.nan, np.nan]) for side in sides]
@@ -93,9 +96,10 @@ def steady(frames: Iterable[tuple[T, Pose]]) -> Iterator[tuple[T, Pose, bool]]:
 
 def _released(waiting: deque[tuple[T, Pose]], poses: deque[Pose]) -> tuple[T, Pose, bool]:
     frame, own = waiting.popleft()
-    found = np.stack(poses)
-    median = [np.median(column[known]) if (known := ~np.isnan(column)).any() else np.nan for column in found.T]
-    return frame, np.array(median), bool(np.isfinite(own[0]))
+    needed = min(CONFIRMED, len(poses))
+    known = [column[np.isfinite(column)] for column in np.stack(poses).T]
+    median = np.array([np.median(values) if len(values) >= needed else np.nan for values in known])
+    return frame, median, bool(np.isfinite(own[0]) and np.isfinite(median[0]))
 
 
 def align_by_pose(

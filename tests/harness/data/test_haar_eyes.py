@@ -92,9 +92,17 @@ def test_medians_of_five_frames_hide_a_jump_and_fill_a_gap():
 
 
 def test_a_gap_longer_than_the_window_has_no_pose():
-    given = [np.array([1.0, 1, 9, NAN, NAN, NAN])] + [np.full(6, NAN)] * 6
-    made = [pose[0] for _, pose, _ in steady(zip(range(7), given, strict=True))]
+    given = [np.array([1.0, 1, 9, NAN, NAN, NAN])] * 2 + [np.full(6, NAN)] * 6
+    made = [pose[0] for _, pose, _ in steady(zip(range(8), given, strict=True))]
     assert made[:3] == [1, 1, 1] and np.isnan(made[3:]).all()
+
+
+def test_a_single_detection_is_taken_for_a_false_one_but_a_single_frame_is_believed():
+    pose = np.array([1.0, 1, 9, NAN, NAN, NAN])
+    made = list(steady(zip(range(7), [np.full(6, NAN)] * 3 + [pose] + [np.full(6, NAN)] * 3, strict=True)))
+    assert not any(found or np.isfinite(middle[0]) for _, middle, found in made)
+    ((_, middle, found),) = steady([(0, pose)])
+    assert found and middle[2] == 9
 
 
 def test_a_sequence_counts_frames_without_a_detection_and_keeps_its_order(tmp_path):
