@@ -86,6 +86,14 @@ def samm_tiny() -> Path:
 
 
 @pytest.fixture(scope="session")
+def dfew_tiny() -> Path:
+    """The DFEW stand-in of size tiny, 40 clips of 11 to 40 frames, where a run without a data root looks for it."""
+    from auharness.data.synthetic.standin import ensure_standin
+
+    return ensure_standin("dfew", size="tiny", jobs=1)
+
+
+@pytest.fixture(scope="session")
 def bp4d_mini(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Six subjects of the BP4D stand-in, two of each part, one task of six frames: 36 rows. Not to be changed."""
     return _write_mini(tmp_path_factory, "bp4d", frames=6, tasks=("T7",))

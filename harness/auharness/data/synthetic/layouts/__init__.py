@@ -15,6 +15,7 @@ __all__ = ["LAYOUTS", "Layout", "load_layout", "write_file"]
 LAYOUTS: Mapping[str, str] = {
     "bp4d": "auharness.data.synthetic.layouts.bp4d",
     "casme2": "auharness.data.synthetic.layouts.casme2",
+    "dfew": "auharness.data.synthetic.layouts.dfew",
     "disfa": "auharness.data.synthetic.layouts.disfa",
     "samm": "auharness.data.synthetic.layouts.samm",
 }
