@@ -121,6 +121,7 @@ def verify_handler(args: argparse.Namespace) -> int:
 def _verify_text(report: VerifyReport, choice: RootChoice) -> str:
     size = f"{report.n_subjects} subjects, {report.n_rows} coded rows"
     head = f"{report.dataset}: {size} in {choice.path} ({choice.origin}, given by {choice.given_by})"
+    head += f"\nfrom {report.media}" if report.media else ""
     if report.verified is None:
         return f"{head}\nno counts are published for this dataset"
     if report.verified:

@@ -51,6 +51,7 @@ def test_verify_lists_the_differences_of_licensed_data_and_fails(
     assert run("verify", "bp4d", "--data-root", f"bp4d={root}") == 3
     text = capsys.readouterr().out
     assert f"bp4d: 3 subjects, 6 coded rows in {root} (licensed, given by --data-root)" in text
+    assert "\nfrom 2D+3D\n" in text
     assert "  F001 frames: 2, published 3934" in text
     assert "(all with --json)" in text
     assert run("verify", "bp4d", "--data-root", f"bp4d={root}", "--json") == 3
