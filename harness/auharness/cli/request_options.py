@@ -11,14 +11,16 @@ from auharness.errors import UsageError
 if TYPE_CHECKING:
     from auharness.runner.request import Request
 
-__all__ = ["add_request_options", "check_names", "request_from"]
+__all__ = ["add_request_options", "check_names", "protocols_from", "request_from"]
 
 
 def add_request_options(parser: argparse.ArgumentParser) -> None:
     """Add what a run is made of."""
     what = parser.add_argument_group("what")
     what.add_argument("--model", metavar="NAME", help="model plugin (see: auharness list models)")
-    what.add_argument("--protocol", metavar="NAME", help="protocol plugin (see: auharness list protocols)")
+    what.add_argument(
+        "--protocol", action="append", metavar="NAME", help="protocol plugin (see: auharness list protocols)"
+    )
     what.add_argument(
         "--preset", metavar="A,B", help="presets left to right; default: paper on licensed data, tiny on stand-ins"
     )
@@ -57,19 +59,31 @@ def check_names(args: argparse.Namespace) -> None:
     """
     from auharness import registry
 
-    for kind in ("model", "protocol"):
-        name = getattr(args, kind)
-        if name is not None:
-            registry.require(kind, name)
+    if args.model is not None:
+        registry.require("model", args.model)
+    for name in protocols_from(args):
+        registry.require("protocol", name)
 
 
-def request_from(args: argparse.Namespace) -> Request:
+def protocols_from(args: argparse.Namespace) -> tuple[str, ...]:
+    """Return the protocols that the arguments name, by commas or by repetition, each once; none: see the file."""
+    return tuple(dict.fromkeys(name for text in args.protocol or () for name in _split(text) or ()))
+
+
+def request_from(args: argparse.Namespace, *, several: bool = False) -> Request:
     """Return the request that the arguments make.
+
+    Args:
+        args: with the options of `add_request_options`.
+        several: more than one protocol may be given; the request has the first.
 
     Raises:
         UsageError: if a value is wrong.
     """
     check_names(args)
+    protocols = protocols_from(args)
+    if len(protocols) > 1 and not several:
+        raise UsageError(f"--protocol {','.join(protocols)}: several protocols go with 'run --ablation' only; give one")
     from auharness.data.roots import parse_flags
     from auharness.runner.request import make_request
     from auharness.settings import parse_set
@@ -79,7 +93,7 @@ def request_from(args: argparse.Namespace) -> Request:
         settings.setdefault("preprocess", {})["on_bad_frame"] = args.on_bad_frame
     options: dict[str, Any] = {
         "model": args.model,
-        "protocol": args.protocol,
+        "protocol": protocols[0] if protocols else None,
         "presets": _split(args.preset),
         "seeds": _seeds(args),
         "folds": _split(args.folds),

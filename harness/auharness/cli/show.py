@@ -99,7 +99,10 @@ def _sections(plugin: type[Plugin], kind: str, package: str) -> Iterator[str]:
         yield "by training dataset\n" + _indent(text_table(["dataset", "sets"], shown))
     variants = getattr(plugin, "variants", ())
     if variants:
-        yield f"variants of the ablation\n  {', '.join(variants)}"
+        lines = [f"variants of the ablation\n  {', '.join(variants)}"]
+        for words, name in (("each with", "crossed"), ("and the controls", "controls")):
+            lines += [f"  {words} {', '.join(found)}"] if (found := getattr(plugin, name)) else []
+        yield "\n".join(lines)
 
 
 def _title(plugin: type[Plugin]) -> str:

@@ -1,6 +1,6 @@
 """Boards: what stands on them, how rows are ranked, what papers report, and the pages made from both."""
 
-from auharness.leaderboard.ablation import write_ablation
+from auharness.leaderboard.ablation_page import write_ablation
 from auharness.leaderboard.board import add_run, add_scaling, build_boards, check_boards, write_page, write_scaling
 
 __all__ = [

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from auharness import registry
 from auharness.errors import DataError, InconclusiveError, IntegrityError
+from auharness.leaderboard.ablation_figure import ablation_digest, ablation_picture, draw_ablation
 from auharness.leaderboard.entries import Entry, read_entries, read_entry
 from auharness.leaderboard.export import page_csv, page_json
 from auharness.leaderboard.figure import Picture, draw_generalisation, is_drawn
@@ -187,9 +188,10 @@ def _one_writer(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _files(page: Page, *, head: str = "") -> dict[str, str]:
+def _files(page: Page, *, head: str = "", pictures: bool = False) -> dict[str, str]:
     name = page.protocol.name
-    return {f"{name}.md": page_text(page, head=head), f"{name}.csv": page_csv(page), f"{name}.json": page_json(page)}
+    text = page_text(page, head=head, pictures=pictures)
+    return {f"{name}.md": text, f"{name}.csv": page_csv(page), f"{name}.json": page_json(page)}
 
 
 def _draw(folder: Path, pictures: Mapping[str, Picture]) -> None:
@@ -211,7 +213,9 @@ def _everything(boards: Path, *, remember: bool) -> tuple[dict[str, str], dict[s
     pages = {name: make_page(boards / DATA, name, memory=memories[name]) for name in names}
     for memory in memories.values() if remember else ():
         memory.save()
-    texts = {name: text for page in pages.values() for name, text in _files(page, head=GENERATED).items()}
+    texts = {
+        name: text for page in pages.values() for name, text in _files(page, head=GENERATED, pictures=True).items()
+    }
     figures = {f"generalisation-{found.name}.png": found for found in generalisations(pages)}
     points = scaling_points(boards / DATA)
     texts |= scaling_files(points, head=GENERATED)
@@ -219,7 +223,17 @@ def _everything(boards: Path, *, remember: bool) -> tuple[dict[str, str], dict[s
     drawn: dict[str, Picture] = {
         name: (found.digest, partial(draw_generalisation, found)) for name, found in figures.items()
     }
-    return texts, drawn | scaling_pictures(points)
+    return texts, drawn | scaling_pictures(points) | _ablation_pictures(pages)
+
+
+def _ablation_pictures(pages: Mapping[str, Page]) -> dict[str, Picture]:
+    """The bars of each model of which a variant was measured under a protocol."""
+    found: dict[str, Picture] = {}
+    for name, page in pages.items():
+        for model in dict.fromkeys(ablation.model for ablation in page.ablations if ablation.rows):
+            own = [ablation for ablation in page.ablations if ablation.model == model]
+            found[ablation_picture(name, model)] = (ablation_digest(own), partial(draw_ablation, own))
+    return found
 
 
 def _refuse_twins(entries: list[Entry], boards: Path) -> None:

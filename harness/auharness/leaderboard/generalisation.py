@@ -79,7 +79,7 @@ def _compare(citation: str, tables: Mapping[str, ReportedTable], pages: Mapping[
     rows = list(_rows(tables, within, across))
     if not rows:
         return None
-    model = next((row.model for name in across for row in tables[name].rows if row.model), "")
+    model = next((tables[name].own_model for name in across if tables[name].own_model), "")
     return Generalisation(
         name=model or digest(citation, 8),
         citation=citation,

@@ -12,7 +12,8 @@ from auharness.leaderboard.levels import Levels
 from auharness.leaderboard.memory import Memory
 from auharness.leaderboard.published import published_clips, published_floors, published_levels
 from auharness.leaderboard.reported import ReportedTable, read_reported
-from auharness.leaderboard.rows import BoardTable, make_tables
+from auharness.leaderboard.rows import BoardRow, BoardTable, make_tables
+from auharness.leaderboard.usual import own_settings, usual_settings
 from auharness.results.looks import DataKey, Looks, read_looks
 
 __all__ = ["Page", "make_page"]
@@ -42,6 +43,21 @@ class Page:
         clips = self._other_clips(table)
         stated = published_levels(type(self.protocol), {clips[0]: clips[1]}) if clips is not None else None
         return audit_table(table, self.levels(table), stated=stated, clips=clips)
+
+    def measured(self, table: ReportedTable) -> dict[str, BoardRow]:
+        """Return, by printed method, the newest ranked row on licensed data of its model at the paper's settings."""
+        found: dict[str, BoardRow] = {}
+        licensed = [row for board in self.tables if board.origin == "licensed" for row in board.rows]
+        for printed in table.rows:
+            own = [row for row in licensed if printed.model and row.entry.run.model == printed.model]
+            if not own or printed.model not in registry.names("model"):
+                continue
+            usual = usual_settings(printed.model, ["paper"], self.protocol.train_on[0], printed.setting)
+            own = [row for row in own if row.entry.run.preset.split(",")[0] == "paper"]
+            exact = [row for row in own if not own_settings(row.entry.first.settings, usual)]
+            if exact:
+                found[printed.method] = max(exact, key=lambda row: (row.entry.written, row.entry.folder))
+        return found
 
     def _other_clips(self, table: ReportedTable) -> tuple[str, int, int] | None:
         """The tested data set of which the text states another number of clips than is published, and both numbers."""

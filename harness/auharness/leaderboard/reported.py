@@ -85,6 +85,8 @@ class ReportedRow(_Reported):
     """The model plugin of this method."""
     variant: str = ""
     """The preset that an ablation row stands for."""
+    setting: dict[str, str] = {}
+    """Settings of the model, beside the paper's, that the row stands for, e.g. the language model."""
     cells: dict[str, Percent] = {}
     """Column -> score; a column that is not printed is absent. `mean` is the printed mean over labels."""
     bold: tuple[str, ...] = ()
@@ -146,6 +148,11 @@ class ReportedTable(_Reported):
         """Printed columns in order, the mean last."""
         names = dict.fromkeys(column for row in self.rows for column in row.cells if column != MEAN)
         return (*names, MEAN)
+
+    @property
+    def own_model(self) -> str:
+        """The model plugin of the paper's own method, which a table prints last; empty if there is none."""
+        return next((row.model for row in reversed(self.rows) if row.model), "")
 
     def row(self, method: str) -> ReportedRow:
         """Return the row of a method that the table holds."""

@@ -14,7 +14,7 @@ from auharness.results.looks import DataKey
 from auharness.scoring import Score, fold_counts, score_units
 from auharness.statistics import shared_ranks
 
-__all__ = ["ALPHA", "BoardRow", "BoardTable", "make_tables", "paired_counts"]
+__all__ = ["ALPHA", "BoardRow", "BoardTable", "flat_settings", "make_tables", "paired_counts", "setting_text"]
 
 ALPHA = 0.05
 """Family-wise error of the tests that separate ranks."""
@@ -158,23 +158,29 @@ def _differences(entries: Sequence[Entry]) -> dict[str, str]:
         groups.setdefault((entry.run.model, entry.run.preset), []).append(entry)
     found = {}
     for twins in groups.values():
-        flat = [dict(_flatten(twin.first.settings)) for twin in twins]
+        flat = [dict(flat_settings(twin.first.settings)) for twin in twins]
         keys = sorted({key for values in flat for key in values if any(v.get(key) != values[key] for v in flat)})
         several_weights = len({twin.first.weights_sha256 for twin in twins}) > 1
         for twin, own in zip(twins, flat, strict=True):
-            texts = [f"{key}={str(own.get(key, 'unset'))[:LONGEST]}" for key in keys]
+            texts = [setting_text(key, own.get(key, "unset")) for key in keys]
             if several_weights:
                 texts.append(f"weights={twin.first.weights_sha256[:8] or 'none'}")
             found[twin.folder] = ", ".join(texts)
     return found
 
 
-def _flatten(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flat_settings(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield dotted setting and value of nested settings."""
     for key, value in settings.items():
         if isinstance(value, Mapping):
-            yield from _flatten(value, f"{prefix}{key}.")
+            yield from flat_settings(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
+
+
+def setting_text(key: str, value: object) -> str:
+    """Return `recipe.epochs=6`, cut short where the value is long."""
+    return f"{key}={str(value)[:LONGEST]}"
 
 
 def _scaled(folds: Sequence[FoldCounts], factor: int) -> list[FoldCounts]:

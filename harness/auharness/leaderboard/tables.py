@@ -1,7 +1,7 @@
 """Markdown tables of measured and reported rows, readable as plain text too."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -36,7 +36,7 @@ SHORT = {"constant-0": "c0", "constant-1": "c1"}
 """Mark of a printed cell that is the score of a constant predictor."""
 APEX = "the annotated apex of test clips"
 TEXT_COLUMNS = {
-    "data verified", "degenerate", "extra data", "method", "model", "note", "page", "preset", "pretrained on",
+    "data verified", "degenerate", "extra data", "method", "model", "note", "page", "plugin", "preset", "pretrained on",
     "protocol", "run", "selection", "threshold", "variant", "venue", "why not ranked",
 }  # fmt: skip
 
@@ -118,13 +118,14 @@ def making_table(rows: Sequence[BoardRow], *, reasons: bool = False) -> str:
     return table_text([_making(row, reasons) for row in rows])
 
 
-def reported_table(table: ReportedTable, levels: Levels) -> str:
+def reported_table(table: ReportedTable, levels: Levels, measured: Mapping[str, BoardRow] | None = None) -> str:
     """Return a printed table; bold and italic stand for its marks of the best and the second best.
 
     Args:
         table: what is printed.
         levels: predictors that see nothing, in percent: the better constant is the floor, and cells that equal a
             constant are marked `(c0)` or `(c1)`; empty if not known.
+        measured: printed method -> the row of its model plugin on licensed data.
     """
     lines = []
     best = best_constant({name: level.mean for name, level in levels.items()})
@@ -141,6 +142,10 @@ def reported_table(table: ReportedTable, levels: Levels) -> str:
         line[f"mean {name}" if shown else name] = _printed(row, MEAN, table)
         if best is not None:
             line["above floor"] = f"{row.cells[MEAN] - best[1]:+.2f}" if MEAN in row.cells else ""
+        if any(item.model for item in table.rows):
+            line["plugin"] = markdown(row.model)
+            found = (measured or {}).get(row.method)
+            line["measured"] = "n/a" if found is None else _marked(found.score) if row.model else ""
         if any(item.note for item in table.rows):
             line["note"] = markdown(row.note)
         lines.append(line)

@@ -1,7 +1,7 @@
 """The page of a protocol as markdown: measured rows, floors, reported rows with their audit, and how to read them."""
 
 from auharness.api import ProtocolPlugin
-from auharness.leaderboard.ablation import ablation_section
+from auharness.leaderboard.ablation_page import ablation_section, picture_link
 from auharness.leaderboard.audit import NEAR_FLOOR
 from auharness.leaderboard.escape import markdown
 from auharness.leaderboard.levels import best_constant, equal_constants
@@ -34,18 +34,19 @@ AGGREGATION = {
 }
 
 
-def page_text(page: Page, *, head: str = "") -> str:
+def page_text(page: Page, *, head: str = "", pictures: bool = False) -> str:
     """Return the page as markdown.
 
     Args:
         page: what stands on it.
         head: a first line, such as a remark that the file is generated.
+        pictures: link the pictures of measured ablations, which are drawn beside the page.
     """
     protocol = page.protocol
     parts = [head] if head else []
     parts += [f"# {protocol.name}", _about(protocol), "## Measured"]
     if not page.tables:
-        model = next((row.model for printed in page.reported for row in printed.rows if row.model), "au-ttt")
+        model = next((printed.own_model for printed in page.reported if printed.own_model), "au-ttt")
         parts.append(f"No run yet. Start one: `auharness run --model {model} --protocol {protocol.name}`")
     for table in page.tables:
         twins = sum((other.origin, other.size) == (table.origin, table.size) for other in page.tables)
@@ -55,7 +56,10 @@ def page_text(page: Page, *, head: str = "") -> str:
         parts.append("## Reported")
     for printed in results:
         parts += _reported(page, printed)
-    parts += [text for ablation in page.ablations for text in ablation_section(ablation)]
+    for model in dict.fromkeys(ablation.model for ablation in page.ablations):
+        own = [ablation for ablation in page.ablations if ablation.model == model]
+        parts += [text for ablation in own for text in ablation_section(ablation)]
+        parts += [picture_link(protocol.name, model)] if pictures and any(ablation.rows for ablation in own) else []
     for printed in page.reported:
         if printed.kind == "ablation":
             parts += [f"### Audit of {markdown(printed.table)}", verdict_list(page.audit(printed))]
@@ -110,8 +114,13 @@ def _reported(page: Page, table: ReportedTable) -> list[str]:
         f"### {markdown(table.table)}",
         f"Printed in {markdown(table.citation)}, <{table.link}>. Selection rule: {markdown(table.selection)}. "
         f"Threshold: {markdown(table.threshold)}. Aggregation: {markdown(table.aggregation)}.{note}",
-        reported_table(table, levels),
+        reported_table(table, levels, page.measured(table)),
     ]
+    if any(row.model for row in table.rows):
+        lines.append(
+            "`plugin` is our version of a method, `measured` its newest complete row on licensed data, at the settings "
+            "of the preset `paper`."
+        )
     if table.marked:
         second = ", *italic* marked second best (underlined in print)" if table.seconds else ""
         lines.append(f"As printed: **bold** is marked best{second}.")

@@ -14,7 +14,8 @@ __all__ = ["load_matching", "resize_positions"]
 def load_matching(module: nn.Module, weights: Mapping[str, Tensor]) -> Sequence[str]:
     """Copy every tensor whose name and shape fit into `module` and return the names of parameters that found none.
 
-    A position embedding (a name that ends in `positions`) of another square grid is resized.
+    What a module keeps out of its `state_dict`, such as a frozen base model, is neither expected nor listed. A position
+    embedding (a name that ends in `positions`) of another square grid is resized.
 
     Args:
         module: changed in place, parameters and buffers.
@@ -41,7 +42,7 @@ def load_matching(module: nn.Module, weights: Mapping[str, Tensor]) -> Sequence[
             "check that the file was written for this model and preset"
         )
     module.load_state_dict(fitting, strict=False)
-    return [name for name, _ in module.named_parameters() if name not in fitting]
+    return [name for name, _ in module.named_parameters() if name in state and name not in fitting]
 
 
 def resize_positions(positions: Tensor, tokens: int) -> Tensor:

@@ -16,7 +16,7 @@ from auharness.results.atomic import file_digest
 from auharness.runner.request import Request
 from auharness.settings import environment_settings, resolve
 
-__all__ = ["Inputs", "Layer", "gather", "model_layers"]
+__all__ = ["Inputs", "Layer", "data_origin", "dataset_names", "gather", "model_layers"]
 
 Layer = tuple[str, Mapping[str, Any]]
 """Where settings come from, and their nested values."""
@@ -53,12 +53,27 @@ def gather(request: Request, *, progress: Callable[[str, int, int, str], None] |
     """
     registry.require("model", request.model)
     protocol = resolve(registry.load("protocol", request.protocol)).plugin
-    names = tuple(dict.fromkeys((*protocol.train_on, *protocol.test_on)))
+    names = dataset_names(protocol)
     _check_names(request.data_roots, names)
     _check_names(request.settings.get("data", {}), names)
     roots = _roots(names, request, progress)
     datasets = {name: _dataset(name, request, roots[name]) for name in names}
     return Inputs(request, protocol, datasets, roots, _hash(request, datasets))
+
+
+def dataset_names(protocol: ProtocolPlugin | type[ProtocolPlugin]) -> tuple[str, ...]:
+    """Return the datasets that a protocol reads, each once."""
+    return tuple(dict.fromkeys((*protocol.train_on, *protocol.test_on)))
+
+
+def data_origin(request: Request) -> str:
+    """Return `licensed` or `synthetic`, without writing a stand-in.
+
+    Raises:
+        UsageError: if licensed and synthetic roots are mixed.
+        DataError: if a given root is not a folder.
+    """
+    return _check_origin(dataset_names(registry.load("protocol", request.protocol)), request)
 
 
 def model_layers(request: Request) -> list[Layer]:
@@ -73,20 +88,28 @@ def model_layers(request: Request) -> list[Layer]:
 def _roots(
     names: tuple[str, ...], request: Request, progress: Callable[[str, int, int, str], None] | None
 ) -> dict[str, RootChoice]:
-    given = {"flags": request.data_roots, "config": request.config.get("data_roots", {}), "env": os.environ}
-    size, seed = request.data_size, request.data_seed
     # refuse a mixture before a stand-in is written, which takes minutes
-    check_origins(
-        locate_root(name, **given)
-        or RootChoice(name, standin_folder(name, size=size, seed=seed), "synthetic", "stand-in")
-        for name in names
-    )
+    _check_origin(names, request)
+    given, size, seed = _given_roots(request), request.data_size, request.data_seed
     return {
         name: resolve_root(
             name, **given, size=size, seed=seed, progress=None if progress is None else partial(progress, name)
         )
         for name in names
     }
+
+
+def _check_origin(names: tuple[str, ...], request: Request) -> str:
+    given, size, seed = _given_roots(request), request.data_size, request.data_seed
+    return check_origins(
+        locate_root(name, **given)
+        or RootChoice(name, standin_folder(name, size=size, seed=seed), "synthetic", "stand-in")
+        for name in names
+    )
+
+
+def _given_roots(request: Request) -> dict[str, Any]:
+    return {"flags": request.data_roots, "config": request.config.get("data_roots", {}), "env": os.environ}
 
 
 def _dataset(name: str, request: Request, root: RootChoice) -> DatasetPlugin:

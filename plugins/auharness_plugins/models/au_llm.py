@@ -38,7 +38,12 @@ cross-entropy with a clip. `literal` lets the gradient of eq. 4 flow through the
 
 Controls that the paper lacks: `no-llm` gives the token of the EFP to the head; `frozen-llm` has no adapters;
 `random-llm` has random weights in the frozen model, the same in every fold; the last two combine. In `tiny` the
-language model is random anyway.
+language model is random anyway. `run --ablation` adds them, and the model `cnn3d`, to the rows of Table 3, each with
+every language model but for `no-llm`. Qwen2 and Qwen2.5 have one architecture, so their `random-llm` are equal.
+
+The language model is loaded once per process, before the clock of the first fold; every fold gets fresh adapters.
+`--weights` is a warm start of what was learned: the language model keeps its own weights, and weights that were learned
+beside another one are refused.
 """
 
 from collections.abc import Mapping, Sequence
@@ -122,6 +127,9 @@ class AULLM(ModelPlugin):
     inputs = ("clip",)
     pretrained_on = "text, by the authors of the language model"
     variants = ("f-high", "f-mid", "efp-minus", "prompt-learning", "all")  # Table 3
+    crossed = ("deepseek-r1", "qwen2", "qwen2.5")  # Table 3
+    controls = ("random-llm", "frozen-llm", "no-llm", "cnn3d")
+    uncrossed = ("no-llm",)
     unused = ("visual.high.*",)  # of f-mid
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {},
@@ -158,8 +166,8 @@ class AULLM(ModelPlugin):
     backbone: str = Field(
         "deepseek-r1-distill-qwen-1.5b", description=f"language model: {', '.join(BACKBONES)}, hf:FOLDER or hf:HUB/NAME"
     )
-    init: Literal["hf:backbone", "none"] = Field(
-        "hf:backbone", description="weights of the language model: its own, or none (random)"
+    init: Literal["hf:backbone", "none", "weights"] = Field(
+        "hf:backbone", description="weights of the language model: its own, or none (random); with --weights its own"
     )
     llm: Literal["lora", "frozen", "none"] = Field(
         "lora", description="adapters in the language model, or no such model"
@@ -212,7 +220,7 @@ class AULLM(ModelPlugin):
 
     @model_validator(mode="after")
     def _fits(self) -> "AULLM":
-        if self.backbone == "tiny-random" and self.init != "none":
+        if self.backbone == "tiny-random" and self.init == "hf:backbone":
             raise ValueError("backbone tiny-random has no weights of its own; set init=none")
         if self.llm == "none" and self.prompting == "learned":
             raise ValueError("learned prompts need a language model that reads them; leave out no-llm")
@@ -223,11 +231,12 @@ class AULLM(ModelPlugin):
             require_hf()
 
     def shared(self, device: torch.device) -> Base | None:
-        """Return the language model, on the CPU: a fold's copy of it moves to the device."""
+        """Return the language model, on the CPU, loaded by the first call: a fold's copy of it moves to the device."""
         if self.llm == "none":
             return None
         dtype: torch.dtype = getattr(torch, self.llm_dtype)
-        return load_base(self.backbone, pretrained=self.init != "none", dtype=dtype)
+        own = self.init != "none" and self.backbone != "tiny-random"
+        return load_base(self.backbone, pretrained=own, dtype=dtype)
 
     def build(self, task: Task) -> nn.Module:
         if not task.aus or len(task.aus) != task.num_outputs:

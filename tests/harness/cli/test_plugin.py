@@ -101,4 +101,4 @@ def test_a_wrong_request_is_one_line(capsys, argv, hint):
 
 def test_an_installed_plugin_is_checked_by_name(capsys):
     assert main(["plugin", "check", "pixel-probe"]) == 0
-    assert "model 'pixel-probe' passes 17 checks" in capsys.readouterr().err
+    assert "model 'pixel-probe' passes 18 checks" in capsys.readouterr().err

@@ -1,6 +1,6 @@
 """Runs made by hand from the published counts: no data, no training, the real number of subjects."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ import pytest
 
 from auharness import registry
 from auharness.leaderboard.published import published_folds
+from auharness.metrics import binary_counts
 from auharness.results.schema import ClusterCounts, DataInfo, RunRecord, UnitRecord, UnitRef
 from auharness.results.store import RunFolder
 
@@ -19,6 +20,76 @@ MakeRun = Callable[..., RunFolder]
 def make_run() -> MakeRun:
     """Write a finished run whose hit and false-alarm rates are given."""
     return write_run
+
+
+@pytest.fixture
+def write(tmp_path: Path, micro_labels: Callable[..., Mapping[str, np.ndarray]]) -> Callable[..., None]:
+    """Write a finished samm-loso run; `share` of its answers are wrong, `never` are AUs that it never predicts."""
+
+    def run(
+        *, model: str = "net", preset: str = "tiny", share: float = 0.1, never: tuple[int, ...] = (), **more: Any
+    ) -> None:
+        plugin, labels = registry.load("protocol", "samm-loso")(), micro_labels("samm")
+        seeds, settings = more.get("seeds", (0,)), more.get("settings", {})
+        origin = more.get("origin", "synthetic")
+        size = {"synthetic": "tiny", "licensed": ""}[origin]
+        data = DataInfo(origin=origin, verified=None, size=size, manifests={"samm": "aa" * 32})
+        run_id = f"{model}-{preset}".replace(",", "-")
+        folder = RunFolder(tmp_path / "samm-loso" / model / run_id)
+        refs = [UnitRef(unit_id=f"{name}-{seed}", fold=name, seed=seed) for seed in seeds for name in labels]
+        chance = np.random.default_rng(int(1000 * share))
+        for ref in refs:
+            target = labels[ref.fold]
+            said = np.where(chance.random(target.shape) < share, 1 - target, target) == 1
+            said[:, list(never)] = False
+            counts = tuple(map(tuple, binary_counts(target, said).tolist()))
+            record = UnitRecord(
+                unit_id=ref.unit_id,
+                run_id=run_id,
+                model=model,
+                protocol=plugin.name,
+                protocol_version=plugin.version,
+                fold=ref.fold,
+                seed=ref.seed,
+                preset=preset,
+                settings=settings,
+                data=data,
+                kind="binary",
+                columns=plugin.columns,
+                outputs=plugin.columns,
+                score_kind="logit",
+                selection="last",
+                threshold="fixed-0.5",
+                thresholds=(0.0,) * 4,
+                aggregation=plugin.aggregation,
+                clusters=(ClusterCounts(name=ref.fold, n_rows=len(target), counts=counts),),
+                train_positives=(18, 23, 46, 28),
+                train_coded=(159,) * 4,
+                n_train=154,
+                n_frames=len(target),
+                n_subjects=1,
+                n_dropped={},
+                metrics={"auroc": {"mean": 0.123}},
+                files={},
+            )
+            path = folder.unit_folder(ref.unit_id) / "unit.json"
+            path.parent.mkdir(parents=True)
+            path.write_text(record.model_dump_json())
+        made = RunRecord(
+            run_id=run_id,
+            request_hash="x",
+            model=model,
+            protocol=plugin.name,
+            protocol_version=1,
+            preset=preset,
+            data_origin=origin,
+            units=tuple(refs),
+            folds_total=len(labels),
+            pooled=more.get("pooled", {}),
+        )
+        (folder.path / "run.json").write_text(made.model_dump_json())
+
+    return run
 
 
 def write_run(

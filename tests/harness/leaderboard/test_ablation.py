@@ -18,7 +18,7 @@ def cells(text: str, variant: str) -> list[str]:
 def test_each_variant_shows_reported_measured_and_both_steps(tmp_path: Path, make_run: MakeRun) -> None:
     for number, variant in enumerate(VARIANTS):
         make_run(tmp_path, model="au-ttt", preset=f"tiny,{variant}", hit=0.6 + 0.05 * number, data=SYNTHETIC)
-    text = write_ablation(tmp_path, "bp4d-3fold", "au-ttt").read_text()
+    text = write_ablation(tmp_path, "bp4d-3fold", "au-ttt")[0].read_text()
     assert "measured on the synthetic stand-in (tiny; small)" in text
     assert "not comparable with the reported ones" in text
     baseline, bi = cells(text, "baseline"), cells(text, "bi-ttt")
@@ -33,7 +33,7 @@ def test_each_variant_shows_reported_measured_and_both_steps(tmp_path: Path, mak
 
 def test_what_was_not_measured_is_not_available(tmp_path: Path, make_run: MakeRun) -> None:
     make_run(tmp_path, model="au-ttt", preset="paper,baseline")
-    text = write_ablation(tmp_path, "bp4d-3fold", "au-ttt").read_text()
+    text = write_ablation(tmp_path, "bp4d-3fold", "au-ttt")[0].read_text()
     assert cells(text, "msp")[2:] == ["60.4", "+0.3", "n/a", "n/a", "", ""]
     assert cells(text, "baseline")[4] != "n/a"
 
@@ -46,6 +46,6 @@ def test_the_protocol_page_shows_the_reported_ablation_without_any_run(tmp_path:
 
 def test_a_protocol_without_a_reported_ablation_lists_what_was_measured(tmp_path: Path, make_run: MakeRun) -> None:
     make_run(tmp_path, protocol="disfa-3fold", model="au-ttt", preset="paper,baseline")
-    text = write_ablation(tmp_path, "disfa-3fold", "au-ttt").read_text()
+    text = write_ablation(tmp_path, "disfa-3fold", "au-ttt")[0].read_text()
     assert "reported" not in text.splitlines()[4]
     assert len(cells(text, "baseline")) == 5

@@ -8,16 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from auharness import registry
 from auharness.leaderboard import memory as memory_module
 from auharness.leaderboard import write_ablation, write_page
-from auharness.metrics import binary_counts
-from auharness.results.schema import ClusterCounts, DataInfo, RunRecord, UnitRecord, UnitRef
-from auharness.results.store import RunFolder
-from auharness.statistics import bootstrap_interval, swap_test
+from auharness.statistics import headline_interval, swap_test
 
 Labels = Mapping[str, np.ndarray]
-DATA = DataInfo(origin="synthetic", verified=None, size="tiny", manifests={"samm": "aa" * 32})
 POOLED = {
     "average-precision": {"AU2": 0.5, "AU4": 0.7, "AU7": 0.6, "AU12": 0.6, "mean": 0.6},
     "auroc": {"AU2": 0.8, "AU4": None, "AU7": 0.7, "AU12": 0.9, "mean": 0.8},
@@ -26,76 +21,9 @@ POOLED = {
 
 @pytest.fixture(autouse=True)
 def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
-    interval, test = bootstrap_interval, swap_test
-    monkeypatch.setattr(memory_module, "bootstrap_interval", lambda *a, **k: interval(*a, **k, draws=300))
+    interval, test = headline_interval, swap_test
+    monkeypatch.setattr(memory_module, "headline_interval", lambda *a, **k: interval(*a, **k, draws=300))
     monkeypatch.setattr(memory_module, "swap_test", lambda *a, **k: test(*a, **k, draws=300))
-
-
-@pytest.fixture
-def write(tmp_path: Path, micro_labels: Callable[..., Labels]) -> Callable[..., None]:
-    """Write a finished samm-loso run; `share` of its answers are wrong, `never` are AUs that it never predicts."""
-
-    def run(
-        *, model: str = "net", preset: str = "tiny", share: float = 0.1, never: tuple[int, ...] = (), **more: Any
-    ) -> None:
-        plugin, labels = registry.load("protocol", "samm-loso")(), micro_labels("samm")
-        seeds, settings = more.get("seeds", (0,)), more.get("settings", {})
-        run_id = f"{model}-{preset}".replace(",", "-")
-        folder = RunFolder(tmp_path / "samm-loso" / model / run_id)
-        refs = [UnitRef(unit_id=f"{name}-{seed}", fold=name, seed=seed) for seed in seeds for name in labels]
-        chance = np.random.default_rng(int(1000 * share))
-        for ref in refs:
-            target = labels[ref.fold]
-            said = np.where(chance.random(target.shape) < share, 1 - target, target) == 1
-            said[:, list(never)] = False
-            counts = tuple(map(tuple, binary_counts(target, said).tolist()))
-            record = UnitRecord(
-                unit_id=ref.unit_id,
-                run_id=run_id,
-                model=model,
-                protocol=plugin.name,
-                protocol_version=plugin.version,
-                fold=ref.fold,
-                seed=ref.seed,
-                preset=preset,
-                settings=settings,
-                data=DATA,
-                kind="binary",
-                columns=plugin.columns,
-                outputs=plugin.columns,
-                score_kind="logit",
-                selection="last",
-                threshold="fixed-0.5",
-                thresholds=(0.0,) * 4,
-                aggregation=plugin.aggregation,
-                clusters=(ClusterCounts(name=ref.fold, n_rows=len(target), counts=counts),),
-                train_positives=(18, 23, 46, 28),
-                train_coded=(159,) * 4,
-                n_train=154,
-                n_frames=len(target),
-                n_subjects=1,
-                n_dropped={},
-                metrics={"auroc": {"mean": 0.123}},
-                files={},
-            )
-            path = folder.unit_folder(ref.unit_id) / "unit.json"
-            path.parent.mkdir(parents=True)
-            path.write_text(record.model_dump_json())
-        made = RunRecord(
-            run_id=run_id,
-            request_hash="x",
-            model=model,
-            protocol=plugin.name,
-            protocol_version=1,
-            preset=preset,
-            data_origin="synthetic",
-            units=tuple(refs),
-            folds_total=len(labels),
-            pooled=more.get("pooled", {}),
-        )
-        (folder.path / "run.json").write_text(made.model_dump_json())
-
-    return run
 
 
 def page(root: Path) -> tuple[str, list[dict[str, Any]]]:
@@ -182,7 +110,7 @@ def test_ablation_steps_start_from_the_full_model_and_stand_beside_their_languag
     write(model="au-llm", preset="paper,qwen2,all", share=0.05, settings=qwen)
     write(model="au-llm", preset="paper,qwen2,f-mid", share=0.25, settings=qwen)
     write(model="au-llm", preset="tiny,all", share=0.1, settings={"backbone": "tiny-random"})
-    text = write_ablation(tmp_path, "samm-loso", "au-llm").read_text()
+    text = write_ablation(tmp_path, "samm-loso", "au-llm")[0].read_text()
     sections = {part.splitlines()[0]: part for part in text.split("\n## ")[1:]}
     measured = [title for title, part in sections.items() if "measured on" in title]
     assert ["Qwen2-1.5B" in measured[0], "Table 3" in measured[1]] == [True, False]

@@ -22,6 +22,24 @@ def test_what_fits_is_copied_and_what_is_missing_is_named():
     assert torch.equal(module[2].weight, untouched)
 
 
+def test_what_a_module_keeps_out_of_its_state_is_not_missing():
+    class Based(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.base, self.head = nn.Linear(2, 3), nn.Linear(3, 1)
+            self.register_state_dict_post_hook(_without_base)
+
+    def _without_base(module, state, prefix, metadata):
+        for name in [name for name in state if name.startswith(f"{prefix}base.")]:
+            del state[name]
+
+    module = Based()
+    kept = module.base.weight.clone()
+    given = {"head.weight": torch.ones(1, 3), "base.weight": torch.zeros(3, 2)}
+    assert load_matching(module, given) == ["head.bias"]
+    assert torch.equal(module.base.weight, kept)
+
+
 @pytest.mark.parametrize("weights", [{}, {"backbone.weight": torch.zeros(2)}])
 def test_weights_of_another_model_are_refused(weights):
     with pytest.raises(DataError, match="nothing fits this model; expected names and shapes as in 'weight'"):

@@ -20,6 +20,7 @@ from auharness.results import atomic
 from auharness.results.store import RunFolder
 from auharness.results.verify import verify_runs
 from auharness.runner import Progress, RunResult
+from auharness.runner import execute as execute_module
 from auharness_plugins.models.small_cnn import SmallCNN
 
 Run = Callable[..., RunResult]
@@ -306,3 +307,17 @@ def test_a_unit_records_which_backend_computed_each_operator(run_mini):
         (unit,) = RunFolder(result.path).finished()
         assert list(unit.backend) == [operator]
         assert all(unit.backend.values())
+
+
+def test_what_units_share_is_loaded_before_the_clock_of_each(run_mini: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[str] = []
+
+    class Told(execute_module.Clock):
+        def __init__(self) -> None:
+            heard.append("clock")
+            super().__init__()
+
+    monkeypatch.setattr(execute_module, "Clock", Told)
+    monkeypatch.setattr(SmallCNN, "shared", lambda self, device: heard.append(device.type))
+    run_mini(folds=["P1", "P2"])
+    assert heard == ["cpu", "clock"] * 2

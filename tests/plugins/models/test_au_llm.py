@@ -68,7 +68,7 @@ class Clips:
 SHORT = {"recipe": {"epochs": 2, "batch_size": 6}, "widths": (3, 4), "high": 8}
 
 
-def _fold(folder, seed, plugin=None):
+def _fold(folder, seed, plugin=None, weights=None):
     """Train one fold as a run does; return its predictor and its log."""
     plugin = plugin or _plugin("tiny", **SHORT)
     log = []
@@ -80,6 +80,7 @@ def _fold(folder, seed, plugin=None):
         seed=seed,
         folder=folder,
         log=lambda event, **values: log.append((event, values)),
+        weights=weights,
     )
     unit.checkpoint_s = 0.0
     return plugin.fit(unit), dict(log)
@@ -244,6 +245,27 @@ def test_the_saved_weights_hold_what_was_learned_and_not_the_language_model(tmp_
     again.load_state_dict(dict(predictor.state()))
     clip = torch.rand(32, 6, 1, 48, 48)
     torch.testing.assert_close(again(clip).logits, predictor({"clip": clip}), rtol=0, atol=1e-6)
+
+
+def test_a_warm_start_neither_expects_nor_lists_the_language_model(tmp_path):
+    learned = dict(_fold(tmp_path / "cold", 7)[0].state())
+    # what --weights sets; tiny-random has no weights of its own to fall back on
+    plugin = _plugin("tiny", **SHORT, init="weights")
+    still = plugin.model_copy(update={"recipe": plugin.recipe.model_copy(update={"lr": 1e-12, "weight_decay": 0.0})})
+    warm, log = _fold(tmp_path / "warm", 9, still, weights=learned)
+    assert log["weights"]["missing"] == [] and log["weights"]["loaded"] == len(learned)
+    for name, value in warm.state().items():
+        if name.rpartition(".")[2] not in BUFFERS:
+            torch.testing.assert_close(value, learned[name], rtol=0, atol=1e-9)
+    without = {name: value for name, value in learned.items() if name != "head.bias"}
+    assert _fold(tmp_path / "part", 9, still, weights=without)[1]["weights"]["missing"] == ["head.bias"]
+
+
+def test_weights_that_were_learned_beside_another_language_model_are_refused(tmp_path):
+    learned = dict(_fold(tmp_path / "cold", 7)[0].state())
+    learned["reader.llm.base_checksum"] = learned["reader.llm.base_checksum"] + 1
+    with pytest.raises(IntegrityError, match="belong to another language model"):
+        _fold(tmp_path / "warm", 9, _plugin("tiny", **SHORT, init="weights"), weights=learned)
 
 
 def test_a_fold_that_changes_the_base_is_refused(tmp_path, monkeypatch):

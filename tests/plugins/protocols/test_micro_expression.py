@@ -192,3 +192,13 @@ def test_the_ablations_name_variants_and_settings_of_the_model(name: str) -> Non
     for table in read_reported(registry.load("protocol", name))[1:]:
         assert tuple(row.variant for row in table.rows) == model.variants
         assert set(table.setting) <= set(model.model_fields)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_reported_rows_name_our_plugin_of_their_method_where_there_is_one(name: str) -> None:
+    rows = [row for table in read_reported(registry.load("protocol", name)) for row in table.rows]
+    # nothing public defines DVASP
+    assert {row.method for row in rows if not row.model} <= {"DVASP", "DVASP-18"}
+    for row in rows:
+        model = registry.load("model", row.model) if row.model else None
+        assert model is None or set(row.setting) <= set(model.model_fields)
