@@ -62,7 +62,7 @@ def micro_labels() -> Callable[..., dict[str, np.ndarray]]:
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def class_run() -> Callable[..., RunFolder]:
     """Write a finished run of clips from the confusion matrices of its folds; see `_class_run`."""
     return _class_run

@@ -155,9 +155,9 @@ def _text(run: RunFolder, protocol: ProtocolPlugin, score: Score, oracles: dict[
         [f"test-oracle {name}", percent(value.headline), interval_text(value.interval), "never a headline"]
         for name, value in oracles.items()
     ]
-    title = f"{protocol.name}: {score.metric.upper()} in percent, {score.aggregation}, {score.n_frames} frames, "
-    title += ", ".join((f"{score.n_subjects} subjects, {len(score.folds)} folds", *score.marks))
-    labels = [[name, percent(value)] for name, value in zip(score.columns, score.by_label, strict=True)]
+    title = f"{protocol.name}: {score.metric.upper()} in percent, {score.aggregation}, "
+    title += ", ".join((f"{score.tested}, {len(score.folds)} folds", *score.marks))
+    labels = [[name, percent(value)] for name, value in score.label_scores.items()]
     parts = [title, text_table(["row", "score", "95 % interval", ""], rows), text_table(["label", "score"], labels)]
     return "\n\n".join(parts)
 

@@ -4,10 +4,11 @@ Nothing here is typed in by hand: every finding is computed from the reported fi
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 
 from auharness.leaderboard.audit_levels import NEAR_FLOOR, audit_levels, audit_stated
+from auharness.leaderboard.audit_recalls import audit_recalls
 from auharness.leaderboard.finding import Finding, Verdict, number
 from auharness.leaderboard.levels import SAYS, Levels, best_constant
 from auharness.leaderboard.reported import (
@@ -33,17 +34,19 @@ def audit_table(
     *,
     stated: Levels | None = None,
     clips: tuple[str, int, int] | None = None,
+    tests: Mapping[str, Mapping[str, int]] | None = None,
 ) -> list[Finding]:
-    """Return every check of a table, in the order means, marks, claims, floors and chance, number of clips.
+    """Return every check of a table, in the order means or recalls, marks, claims, floors and chance, number of clips.
 
     Args:
         table: what is printed.
         levels: what predictors that see nothing score on the published data, in percent; None if not known.
         stated: the same with the number of clips that the text states, where it is another one.
         clips: data set, stated and published number of clips, where they differ.
+        tests: fold -> class -> published clips of the test parts; with them cells are recalls of classes.
     """
     levels = levels or {}
-    findings = [*_means(table), *(_marks(table) if table.marked else ())]
+    findings = [*(audit_recalls(table, tests) if tests else _means(table)), *(_marks(table) if table.marked else ())]
     findings += [_claim(table, claim, levels) for claim in table.claims]
     findings += audit_levels(table, levels)
     findings += audit_stated(table, levels, stated or {}, clips)

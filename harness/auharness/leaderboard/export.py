@@ -12,7 +12,8 @@ from auharness.leaderboard.levels import equal_constants
 from auharness.leaderboard.page import Page
 from auharness.leaderboard.reported import MEAN, ReportedTable
 from auharness.leaderboard.rows import BoardRow, BoardTable
-from auharness.scoring import dropped_rows
+from auharness.metrics import metric
+from auharness.scoring import Score, dropped_rows
 
 __all__ = ["page_csv", "page_json", "page_records"]
 
@@ -111,6 +112,7 @@ def _measured(row: BoardRow) -> dict[str, Any]:
         "pretrained_on": unit.pretrained_on,
         "extra_data": unit.extra_data,
         "uses_apex": unit.uses_apex,
+        **_classes(score),
         "parameters": unit.parameters,
         "data_origin": unit.data.origin,
         "data_size": unit.data.size,
@@ -151,14 +153,17 @@ def _reported(page: Page, table: ReportedTable) -> Iterator[dict[str, Any]]:
             "equal_constant": {
                 name: constants[row.method, name] for name in row.cells if (row.method, name) in constants
             },
-            "selection": table.selection,
+            **({"metrics": {name: _fraction(value) for name, value in row.metrics.items()}} if row.metrics else {}),
+            **({"n_folds": row.n_folds, "folds": list(row.folds)} if row.n_folds else {}),
+            **({table.cost: row.cost} if row.cost else {}),
+            "selection": row.selection or table.selection,
             "threshold": table.threshold,
             "citation": table.citation,
             "link": table.link,
             "table": table.table,
             "reference": row.reference,
             "venue": row.venue,
-            "note": row.note,
+            "note": " ".join(filter(None, (row.note, *row.remarks))),
             "protocol_version": page.protocol.version,
         }
 
@@ -166,12 +171,28 @@ def _reported(page: Page, table: ReportedTable) -> Iterator[dict[str, Any]]:
 def _labels_of_metrics(row: BoardRow) -> dict[str, dict[str, float | None]]:
     """The score of each label in every other metric, mean over the seeds; metrics of scores where they are pooled."""
     score, pooled = row.score, row.entry.run.pooled
-    found = {name: _by_label(score.columns, values) for name, values in score.metrics_by_label.items()}
+    found = {}
+    for name, scores in score.metrics_by_label.items():
+        found[name] = _by_label(score.classes if metric(name).per_class else score.columns, scores)
     seeds = [pooled[str(seed)] for seed in score.seeds if str(seed) in pooled]
     for name in seeds[0] if seeds else ():
         values = {label: [one[name][label] for one in seeds] for label in score.columns}
         found[name] = {label: _mean(listed) for label, listed in values.items()}
     return found
+
+
+def _classes(score: Score) -> dict[str, Any]:
+    """What rows over classes have beside the others; rows are true classes."""
+    if not score.classes:
+        return {}
+    return {
+        "metrics_pooled": {name: _finite(value) for name, value in score.metrics_pooled.items()},
+        "floors_of_metrics": score.floors_of_metrics,
+        "confusion": {
+            fold: {name: list(counts) for name, counts in zip(score.classes, matrix, strict=True)}
+            for fold, matrix in score.confusion.items()
+        },
+    }
 
 
 def _mean(values: list[float | None]) -> float | None:

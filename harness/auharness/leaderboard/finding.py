@@ -7,7 +7,7 @@ from auharness.leaderboard.reported import ReportedTable
 
 __all__ = ["Finding", "Kind", "Verdict", "number"]
 
-Kind = Literal["mean", "mark", "claim", "floor", "chance", "constant", "data"]
+Kind = Literal["mean", "recall", "mark", "claim", "floor", "chance", "constant", "data"]
 Verdict = Literal["holds", "rounding", "contradicted", "low"]
 
 

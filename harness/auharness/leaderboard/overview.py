@@ -49,7 +49,7 @@ def _line(page: Page) -> dict[str, str]:
     ]
     best = max(printed, default=None, key=lambda item: item[0])
     top = next((row for row in licensed if row.rank == 1), None)
-    floor = best_constant(page.floors)
+    floor = best_constant(page.floors) or max(page.floors.items(), key=lambda item: item[1], default=None)
     return {
         "protocol": f"[{markdown(name)}]({name}.md)",
         "measured, licensed": str(len(licensed)),

@@ -10,7 +10,7 @@ from auharness.leaderboard.audit import Finding, audit_table
 from auharness.leaderboard.entries import newest, read_entries
 from auharness.leaderboard.levels import Levels
 from auharness.leaderboard.memory import Memory
-from auharness.leaderboard.published import published_clips, published_floors, published_levels
+from auharness.leaderboard.published import published_clips, published_floors, published_levels, published_tests
 from auharness.leaderboard.reported import ReportedTable, read_reported
 from auharness.leaderboard.rows import BoardRow, BoardTable, make_tables
 from auharness.leaderboard.usual import own_settings, usual_settings
@@ -42,7 +42,8 @@ class Page:
         """Return every check of a reported table."""
         clips = self._other_clips(table)
         stated = published_levels(type(self.protocol), {clips[0]: clips[1]}) if clips is not None else None
-        return audit_table(table, self.levels(table), stated=stated, clips=clips)
+        tests = published_tests(type(self.protocol))
+        return audit_table(table, self.levels(table), stated=stated, clips=clips, tests=tests)
 
     def measured(self, table: ReportedTable) -> dict[str, BoardRow]:
         """Return, by printed method, the newest ranked row on licensed data of its model at the paper's settings."""

@@ -1,6 +1,7 @@
 """Floors on the published data sets, computed from published counts: no licensed file is needed."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,13 @@ from auharness.metrics import Aggregate, FoldCounts, metric
 from auharness.records import Key
 from auharness.statistics import chance_levels, floors
 
-__all__ = ["published_clips", "published_floors", "published_folds", "published_levels"]
+__all__ = ["published_clips", "published_floors", "published_folds", "published_levels", "published_tests"]
 
 Counts = Mapping[str, tuple[int, dict[int, int]]]
 
 
 class _PublishedIndex:
-    """What a protocol may ask of the data, answered from the published counts."""
+    """What a protocol may ask of the data, answered from the published counts; a clip is named by split and class."""
 
     def subjects(self, dataset: str) -> tuple[str, ...]:
         return tuple(sorted(read_counts(dataset)))
@@ -30,11 +31,14 @@ class _PublishedIndex:
         return ()
 
     def split(self, dataset: str, name: str) -> tuple[str, ...]:
-        return ()
+        counts = _splits(dataset).get(name, {})
+        return tuple(f"{name}\0{label}\0{number}" for label, count in counts.items() for number in range(count))
 
 
 def published_folds(protocol: ProtocolPlugin) -> tuple[list[FoldCounts], dict[str, np.ndarray]] | None:
     """Return the counts of the always-present predictor by fold, and the training rates `[A]` by fold.
+
+    For classes these are the confusion matrices `[1, C, C]` of a predictor that is always right, and class shares.
 
     Where only totals of whole data sets are published there is one fold and one cluster, which is all that a pooled
     score needs; the training rates are those of the whole training data then.
@@ -42,6 +46,8 @@ def published_folds(protocol: ProtocolPlugin) -> tuple[list[FoldCounts], dict[st
     Returns:
         None where nothing is published that gives the protocol's headline.
     """
+    if metric(protocol.headline).needs == "confusion":
+        return _class_folds(type(protocol))
     if protocol.key != "subject" or not all(isinstance(label, int) for label in protocol.score_labels):
         return None
     try:
@@ -59,10 +65,29 @@ def published_folds(protocol: ProtocolPlugin) -> tuple[list[FoldCounts], dict[st
 
 
 @lru_cache
-def published_floors(protocol: type[ProtocolPlugin]) -> dict[str, float]:
-    """Return the floors of a protocol on the published data, in [0, 1]; empty where nothing is published."""
+def published_floors(protocol: type[ProtocolPlugin], name: str = "") -> dict[str, float]:
+    """Return the floors of a protocol on the published data, in [0, 1]; empty where nothing is published.
+
+    Args:
+        protocol: the protocol.
+        name: a metric of it; default the headline.
+    """
     plugin = protocol()
-    return {name: level.mean for name, level in _aggregates(plugin, published_folds(plugin)).items()}
+    found = _aggregates(plugin, published_folds(plugin), name or plugin.headline)
+    return {floor: level.mean for floor, level in found.items()}
+
+
+@lru_cache
+def published_tests(protocol: type[ProtocolPlugin]) -> dict[str, dict[str, int]]:
+    """Return fold -> class -> clips of the published test parts; empty for AUs and where nothing is published."""
+    plugin = protocol()
+    if metric(plugin.headline).needs != "confusion":
+        return {}
+    found = _class_folds(protocol)
+    if found is None:
+        return {}
+    sizes = {fold.name: fold.total.diagonal().tolist() for fold in found[0]}
+    return {name: dict(zip(plugin.columns, counts, strict=True)) for name, counts in sizes.items()}
 
 
 def published_levels(protocol: type[ProtocolPlugin], clips: Mapping[str, int] | None = None) -> Levels:
@@ -74,9 +99,13 @@ def published_levels(protocol: type[ProtocolPlugin], clips: Mapping[str, int] | 
     """
     plugin = protocol()
     folds = published_folds(plugin) if clips is None else _total_folds(plugin, clips)
+    if metric(plugin.headline).needs == "confusion":
+        return {
+            name: Level(100 * found.mean, {}) for name, found in _aggregates(plugin, folds, plugin.headline).items()
+        }
     return {
         name: Level(100 * found.mean, dict(zip(plugin.columns, (100 * found.by_label).tolist(), strict=True)))
-        for name, found in _aggregates(plugin, folds).items()
+        for name, found in _aggregates(plugin, folds, plugin.headline).items()
     }
 
 
@@ -87,15 +116,43 @@ def published_clips(dataset: str) -> int | None:
 
 
 def _aggregates(
-    plugin: ProtocolPlugin, found: tuple[list[FoldCounts], dict[str, np.ndarray]] | None
+    plugin: ProtocolPlugin, found: tuple[list[FoldCounts], dict[str, np.ndarray]] | None, name: str
 ) -> dict[str, Aggregate]:
-    entry = metric(plugin.headline)
-    if found is None or entry.needs != "counts":
+    entry = metric(name)
+    if found is None or entry.needs == "scores":
         return {}
     folds, rates = found
     how: Any = plugin.aggregation  # `aggregate` refuses an unknown one
     trivial = floors(folds, entry, how=how, rates=rates)
-    return trivial | chance_levels(folds, entry, rates=rates) if how == "pooled" else trivial
+    counted = how == "pooled" and entry.needs == "counts"
+    return trivial | chance_levels(folds, entry, rates=rates) if counted else trivial
+
+
+@lru_cache
+def _class_folds(protocol: type[ProtocolPlugin]) -> tuple[list[FoldCounts], dict[str, np.ndarray]] | None:
+    """As `published_folds` from the counts of the splits that come with the data."""
+    plugin = protocol()
+    if not all(_splits(name) for name in (*plugin.train_on, *plugin.test_on)):
+        return None
+    folds, rates = [], {}
+    for fold in plugin.folds(_PublishedIndex()):
+        tested, trained = (_class_sizes(ids, plugin.columns) for ids in (fold.test_ids, fold.train_ids))
+        folds.append(FoldCounts(fold.name, (f"{fold.name} clips",), np.diag(tested)[None]))
+        rates[fold.name] = trained / trained.sum()
+    return folds, rates
+
+
+def _class_sizes(ids: Iterable[Key], classes: tuple[str, ...]) -> np.ndarray:
+    sizes = Counter(name.split("\0")[1] for _, name in ids)
+    return np.array([sizes[label] for label in classes])
+
+
+@lru_cache
+def _splits(dataset: str) -> Mapping[str, Mapping[str, int]]:
+    """Published counts of the splits of a data set; empty for one that has none or cannot be read."""
+    if dataset not in registry.names("dataset"):
+        return {}
+    return registry.load("dataset", dataset).model_construct(root=Path()).published_splits()
 
 
 def _total_folds(

@@ -93,7 +93,25 @@ class ReportedRow(_Reported):
     """Columns printed bold: marked as best."""
     underlined: tuple[str, ...] = ()
     """Columns printed underlined: marked as second best."""
+    metrics: dict[str, Percent] = {}
+    """Other metrics of the protocol, e.g. `war` beside the UAR in `mean`."""
+    n_folds: int | None = Field(None, ge=1)
+    """Number of folds that the row is made of; None where the protocol leaves no choice."""
+    folds: tuple[str, ...] = ()
+    """Their names, where they are not all."""
+    cost: float | None = Field(None, gt=0)
+    """As printed, in the table's unit."""
+    selection: str = ""
+    """How the epoch of the row was chosen, where that is known of single rows."""
     note: str = ""
+    remarks: tuple[str, ...] = ()
+    """Sentences that stand below the table."""
+
+    @model_validator(mode="after")
+    def _folds_are_counted(self) -> "ReportedRow":
+        if self.folds and len(self.folds) != self.n_folds:
+            raise ValueError(f"{self.method}: n_folds is {self.n_folds}, and {len(self.folds)} folds are named")
+        return self
 
     @model_validator(mode="after")
     def _marked_cells_exist(self) -> "ReportedRow":
@@ -110,7 +128,8 @@ class ReportedTable(_Reported):
     """As printed, e.g. `Table I`."""
     kind: Literal["results", "ablation"] = "results"
     citation: str
-    link: str = Field(pattern=r"^https://[^\s<>]+$")
+    link: str = Field("", pattern=r"^(https://[^\s<>]+)?$")
+    """Empty where no public page is known."""
     metric: str = "f1"
     decimals: int = Field(1, ge=0, le=4)
     marked: bool = True
@@ -119,6 +138,8 @@ class ReportedTable(_Reported):
     """Whether it marks the second best too."""
     clips: dict[str, Annotated[int, Field(ge=1)]] = {}
     """Data set -> number of clips that the text states."""
+    cost: str = ""
+    """Name and unit of the column of costs, e.g. `FLOPs (G)`."""
     setting: dict[str, str] = {}
     """Settings of the model that all rows of an ablation share, e.g. the language model."""
     against: str = ""
@@ -148,6 +169,11 @@ class ReportedTable(_Reported):
         """Printed columns in order, the mean last."""
         names = dict.fromkeys(column for row in self.rows for column in row.cells if column != MEAN)
         return (*names, MEAN)
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Other metrics that the table prints, in order."""
+        return tuple(dict.fromkeys(name for row in self.rows for name in row.metrics))
 
     @property
     def own_model(self) -> str:
@@ -188,11 +214,12 @@ def read_reported(protocol: type[ProtocolPlugin]) -> tuple[ReportedTable, ...]:
         raise IntegrityError(f"{path.name}: is for protocol {content.protocol!r}, expected {protocol.name!r}")
     known = (*protocol().columns, MEAN)
     for table in content.tables:
-        for column in table.columns:
-            if column not in known:
-                raise IntegrityError(
-                    f"{path.name}: {table.table}: column {column!r} is not scored{near(column, known)}"
-                )
+        for names, scored in ((table.columns, known), (table.metrics, protocol.metrics)):
+            for name in names:
+                if name not in scored:
+                    raise IntegrityError(
+                        f"{path.name}: {table.table}: column {name!r} is not scored{near(name, scored)}"
+                    )
     return content.tables
 
 

@@ -108,7 +108,7 @@ def _may_rank(protocol: ProtocolPlugin, entry: Entry) -> bool:
 def _row(protocol: ProtocolPlugin, entry: Entry, difference: str, memory: Memory) -> BoardRow:
     score = score_units(protocol, entry.units, interval=False)
     how: Any = score.aggregation  # `aggregate` refuses an unknown one
-    interval = memory.interval(fold_counts(entry.units), metric(score.metric), how=how)
+    interval = memory.interval(fold_counts(entry.units), metric(score.metric), how=how, cluster=protocol.cluster)
     return BoardRow(
         entry=entry,
         score=replace(score, interval=interval),
@@ -129,7 +129,7 @@ def _ranked(protocol: ProtocolPlugin, rows: list[BoardRow], memory: Memory) -> l
         pair = paired_counts(counts[leader], seeds[0], counts[name], seeds[1])
         how: Any = protocol.aggregation
         try:
-            return memory.p_value(*pair, metric=entry, how=how) <= limit
+            return memory.p_value(*pair, metric=entry, how=how, cluster=protocol.cluster) <= limit
         except InconclusiveError:
             return False
 

@@ -21,23 +21,26 @@ __all__ = [
     "headline_table",
     "interval_text",
     "label_table",
+    "making_cells",
     "making_table",
+    "marked",
     "percent",
     "reported_table",
+    "row_names",
     "table_text",
     "verdict_list",
 ]
 
 NAMES = {
     "f1": "F1", "macro-f1-binary": "macro-F1 {0,1}", "auroc": "AUROC", "average-precision": "AP", "uar": "UAR",
-    "war": "WAR", "macro-f1": "macro-F1",
+    "war": "WAR", "macro-f1": "macro-F1", "weighted-f1": "weighted-F1",
 }  # fmt: skip
 SHORT = {"constant-0": "c0", "constant-1": "c1"}
 """Mark of a printed cell that is the score of a constant predictor."""
 APEX = "the annotated apex of test clips"
 TEXT_COLUMNS = {
     "data verified", "degenerate", "extra data", "method", "model", "note", "page", "plugin", "preset", "pretrained on",
-    "protocol", "run", "selection", "threshold", "variant", "venue", "why not ranked",
+    "protocol", "run", "selection", "threshold", "true", "variant", "venue", "why not ranked",
 }  # fmt: skip
 
 
@@ -85,7 +88,7 @@ def label_table(table: BoardTable, rows: Sequence[BoardRow], *, floors: bool = T
     """Return the score of each label; `(2)` after a score counts the folds that define it where some do not."""
     lines = [
         {
-            **_who(row),
+            **row_names(row),
             **dict(zip(row.score.columns, _cells(row.score), strict=True)),
             "mean": percent(row.score.headline),
         }
@@ -109,13 +112,13 @@ def fold_table(rows: Sequence[BoardRow]) -> str:
             mean = sum(values) / len(values)
             spread = math.sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1))
         scores = {markdown(fold): percent(row.score.by_fold.get(fold)) for fold in folds}
-        lines.append({**_who(row), **scores, "sd over folds": percent(spread)})
+        lines.append({**row_names(row), **scores, "sd over folds": percent(spread)})
     return table_text(lines)
 
 
 def making_table(rows: Sequence[BoardRow], *, reasons: bool = False) -> str:
     """Return how each row was made: seeds, rules, denominators, data and weights."""
-    return table_text([_making(row, reasons) for row in rows])
+    return table_text([making_cells(row, reasons) for row in rows])
 
 
 def reported_table(table: ReportedTable, levels: Levels, measured: Mapping[str, BoardRow] | None = None) -> str:
@@ -139,74 +142,35 @@ def reported_table(table: ReportedTable, levels: Levels, measured: Mapping[str, 
         for column in shown:
             name_of = constants.get((row.method, column))
             line[markdown(column)] = _printed(row, column, table) + (f" ({SHORT[name_of]})" if name_of else "")
-        line[f"mean {name}" if shown else name] = _printed(row, MEAN, table)
+        line[f"mean {name}" if shown and table.metric != "uar" else name] = _printed(row, MEAN, table)
         if best is not None:
             line["above floor"] = f"{row.cells[MEAN] - best[1]:+.2f}" if MEAN in row.cells else ""
+        line |= _beside(row, table)
         if any(item.model for item in table.rows):
             line["plugin"] = markdown(row.model)
             found = (measured or {}).get(row.method)
-            line["measured"] = "n/a" if found is None else _marked(found.score) if row.model else ""
+            line["measured"] = "n/a" if found is None else marked(found.score) if row.model else ""
         if any(item.note for item in table.rows):
             line["note"] = markdown(row.note)
         lines.append(line)
     return table_text(lines)
 
 
-def verdict_list(findings: Sequence[Finding]) -> str:
-    """Return what the audit found: all that is wrong or low, and how much holds."""
-    holds = sum(finding.verdict in ("holds", "rounding") for finding in findings)
-    names = {"contradicted": "**Contradicted**", "rounding": "Rounding", "low": "**Low**", "holds": "Holds"}
-    order = list(names)
-    shown = [f for f in findings if f.verdict != "holds" or f.kind == "claim"]
-    ordered = sorted(shown, key=lambda finding: order.index(finding.verdict))
-    lines = [f"{holds} of {len(findings)} checks hold."]
-    lines += ["", *(f"- {names[f.verdict]} ({f.kind}): {markdown(f.text)}" for f in ordered)] if ordered else []
-    return "\n".join(lines)
-
-
-def _who(row: BoardRow) -> dict[str, str]:
+def row_names(row: BoardRow) -> dict[str, str]:
+    """Return the cells `model` and `preset`, the latter with the settings that tell equal rows apart."""
     preset = "; ".join(part for part in (row.entry.run.preset, row.difference) if part)
     return {"model": markdown(row.entry.run.model), "preset": markdown(preset)}
 
 
-def _headline(row: BoardRow) -> dict[str, str]:
-    score = row.score
-    others: dict[str, Any] = {**score.others}
-    more: dict[str, Any] = {**score.metrics, **row.score_metrics}
-    return {
-        "rank": "" if row.rank is None else str(row.rank),
-        **_who(row),
-        NAMES.get(score.metric, score.metric): _marked(score),
-        "95 % interval": interval_text(score.interval),
-        "sd over seeds": percent(score.seed_sd),
-        **{name: percent(value) for name, value in others.items()},
-        **{NAMES.get(name, name): percent(value) for name, value in more.items()},
-        "degenerate": markdown(", ".join(f"{label} {what}" for label, what in score.degenerate.items()) or "none"),
-    }
-
-
-def _marked(score: Score) -> str:
+def marked(score: Score) -> str:
     """The headline with all that must stand beside it: no cell of a page holds a bare one."""
     return " ".join([f"**{percent(score.headline)}**", *(f"({mark})" for mark in score.marks)])
 
 
-def _floor_line(like: dict[str, str], score: Score, name: str) -> dict[str, str]:
-    line = dict.fromkeys(like, "")
-    line |= {"rank": "floor", "model": f"*{name}*", NAMES.get(score.metric, score.metric): percent(score.floors[name])}
-    return line
-
-
-def _cells(score: Score) -> list[str]:
-    most = max(score.n_defined)
-    return [
-        percent(value) if count == most and count else f"{percent(value)} ({count})"
-        for value, count in zip(score.by_label, score.n_defined, strict=True)
-    ]
-
-
-def _making(row: BoardRow, reasons: bool) -> dict[str, str]:
+def making_cells(row: BoardRow, reasons: bool) -> dict[str, str]:
+    """Return how a row was made; with `reasons` also why it is not ranked."""
     unit, score = row.entry.first, row.score
-    line = {**_who(row)}
+    line = {**row_names(row)}
     if reasons:
         line["why not ranked"] = row.entry.not_ranked or f"protocol version {row.entry.run.protocol_version}"
     return line | {
@@ -223,6 +187,64 @@ def _making(row: BoardRow, reasons: bool) -> dict[str, str]:
         "data verified": {True: "yes", False: "**no**", None: "n/a"}[unit.data.verified],
         "run": markdown(row.entry.folder),
     }
+
+
+def verdict_list(findings: Sequence[Finding]) -> str:
+    """Return what the audit found: all that is wrong or low, and how much holds."""
+    holds = sum(finding.verdict in ("holds", "rounding") for finding in findings)
+    names = {"contradicted": "**Contradicted**", "rounding": "Rounding", "low": "**Low**", "holds": "Holds"}
+    order = list(names)
+    shown = [f for f in findings if f.verdict != "holds" or f.kind == "claim"]
+    ordered = sorted(shown, key=lambda finding: order.index(finding.verdict))
+    lines = [f"{holds} of {len(findings)} checks hold."]
+    lines += ["", *(f"- {names[f.verdict]} ({f.kind}): {markdown(f.text)}" for f in ordered)] if ordered else []
+    return "\n".join(lines)
+
+
+def _beside(row: ReportedRow, table: ReportedTable) -> dict[str, str]:
+    """Return the cells that only some tables have: other metrics, folds, costs and selection."""
+    line = {}
+    for name in table.metrics:
+        value = row.metrics.get(name)
+        line[NAMES.get(name, name)] = "n/a" if value is None else f"{value:.{table.decimals}f}"
+    if any(item.n_folds for item in table.rows):
+        named = f" ({', '.join(row.folds)})" if row.folds else ""
+        line["folds"] = markdown("n/a" if row.n_folds is None else f"{row.n_folds}{named}")
+    if any(item.cost for item in table.rows):
+        line[markdown(table.cost)] = "n/a" if row.cost is None else f"{row.cost:g}"
+    if any(item.selection for item in table.rows):
+        line["selection"] = markdown(row.selection or "not stated")
+    return line
+
+
+def _headline(row: BoardRow) -> dict[str, str]:
+    score = row.score
+    others: dict[str, Any] = {**score.others}
+    more: dict[str, Any] = {**score.metrics, **row.score_metrics}
+    return {
+        "rank": "" if row.rank is None else str(row.rank),
+        **row_names(row),
+        NAMES.get(score.metric, score.metric): marked(score),
+        "95 % interval": interval_text(score.interval),
+        "sd over seeds": percent(score.seed_sd),
+        **{name: percent(value) for name, value in others.items()},
+        **{NAMES.get(name, name): percent(value) for name, value in more.items()},
+        "degenerate": markdown(", ".join(f"{label} {what}" for label, what in score.degenerate.items()) or "none"),
+    }
+
+
+def _floor_line(like: dict[str, str], score: Score, name: str) -> dict[str, str]:
+    line = dict.fromkeys(like, "")
+    line |= {"rank": "floor", "model": f"*{name}*", NAMES.get(score.metric, score.metric): percent(score.floors[name])}
+    return line
+
+
+def _cells(score: Score) -> list[str]:
+    most = max(score.n_defined)
+    return [
+        percent(value) if count == most and count else f"{percent(value)} ({count})"
+        for value, count in zip(score.by_label, score.n_defined, strict=True)
+    ]
 
 
 def _printed(row: ReportedRow, column: str, table: ReportedTable) -> str:

@@ -3,6 +3,7 @@
 from auharness.api import ProtocolPlugin
 from auharness.leaderboard.ablation_page import ablation_section, picture_link
 from auharness.leaderboard.audit import NEAR_FLOOR
+from auharness.leaderboard.class_page import class_floors, class_notes, class_rows, scores_classes
 from auharness.leaderboard.escape import markdown
 from auharness.leaderboard.levels import best_constant, equal_constants
 from auharness.leaderboard.page import Page
@@ -54,6 +55,8 @@ def page_text(page: Page, *, head: str = "", pictures: bool = False) -> str:
     results = [printed for printed in page.reported if printed.kind == "results"]
     if results:
         parts.append("## Reported")
+        floors = class_floors(protocol) if scores_classes(protocol) else ""
+        parts += [floors] if floors else []
     for printed in results:
         parts += _reported(page, printed)
     for model in dict.fromkeys(ablation.model for ablation in page.ablations):
@@ -89,6 +92,11 @@ def _measured(table: BoardTable, looks: Looks | None, *, show_digest: bool) -> l
         ]
     if looks is not None:
         parts.append(f"T{markdown(str(looks))[1:]}.")
+    return parts + (class_rows(table) if table.floors.classes else _rows(table))
+
+
+def _rows(table: BoardTable) -> list[str]:
+    parts = []
     if table.rows:
         parts += [headline_table(table, table.rows)]
         if len(table.floors.columns) > 1:
@@ -110,9 +118,10 @@ def _measured(table: BoardTable, looks: Looks | None, *, show_digest: bool) -> l
 def _reported(page: Page, table: ReportedTable) -> list[str]:
     levels = page.levels(table)
     note = f" Note: {markdown(table.note)}." if table.note else ""
+    link = f", <{table.link}>" if table.link else ""
     lines = [
         f"### {markdown(table.table)}",
-        f"Printed in {markdown(table.citation)}, <{table.link}>. Selection rule: {markdown(table.selection)}. "
+        f"Printed in {markdown(table.citation)}{link}. Selection rule: {markdown(table.selection)}. "
         f"Threshold: {markdown(table.threshold)}. Aggregation: {markdown(table.aggregation)}.{note}",
         reported_table(table, levels, page.measured(table)),
     ]
@@ -124,6 +133,9 @@ def _reported(page: Page, table: ReportedTable) -> list[str]:
     if table.marked:
         second = ", *italic* marked second best (underlined in print)" if table.seconds else ""
         lines.append(f"As printed: **bold** is marked best{second}.")
+    remarks = [f"- {markdown(row.method)}: {markdown(' '.join(row.remarks))}" for row in table.rows if row.remarks]
+    if remarks:
+        lines.append("\n".join(remarks))
     best = best_constant(page.floors)
     if best is not None:
         shown = ", ".join(f"{name} {percent(value)}" for name, value in page.floors.items())
@@ -132,29 +144,18 @@ def _reported(page: Page, table: ReportedTable) -> list[str]:
     if found:
         listed = ", ".join(f"`({short})`: {name}" for name, short in SHORT.items() if name in found)
         lines.append(f"Cells that are the score of a constant predictor to the printed digit: {listed}.")
-    return [*lines, f"#### Audit of {markdown(table.table)}, computed from its cells", verdict_list(page.audit(table))]
+    findings = page.audit(table)
+    if findings:
+        lines += [f"#### Audit of {markdown(table.table)}, computed from its cells", verdict_list(findings)]
+    return lines
 
 
 def _how_to_read(page: Page) -> str:
     protocol = page.protocol
-    name = NAMES.get(protocol.headline, protocol.headline)
+    own = class_notes(protocol) if scores_classes(protocol) else _notes(protocol)
     return "\n".join(
         [
-            f"- **Score**: {name} in percent, {AGGREGATION[protocol.aggregation]}; the other aggregations stand beside "
-            "it. `n/a` is undefined, never 0; `(2)` after a score counts the folds that define it, where some do not; "
-            "`(1 seed)` marks a headline whose spread over training runs is not known.",
-            "- **Row**: the newest complete attempt of a configuration with all its seeds, never the best one. Smoke "
-            "runs and runs with fewer folds than the protocol has are listed apart.",
-            f"- **Interval**: 95 %, studentised bootstrap of the headline over subjects ({DRAWS:,} draws, counts summed"
-            " over seeds). It says what other people of the same kind would score, nothing about training noise.",
-            f"- **Rank**: shared where a paired test over subjects ({DRAWS:,} exchanges) does not separate a row from "
-            f"the first of its rank at {ALPHA} / (rows - 1).",
-            "- **Selection**: which epoch is scored. `last`: fixed number of epochs; `inner-val`: chosen on held-out "
-            "training subjects; `test-oracle`: chosen on the test part, never ranked.",
-            "- **Threshold**: `fixed-0.5`: probability 0.5, logit 0; `train-tuned`: best F1 of the training rows.",
-            "- **Floors**: `constant-0` says never, `constant-1` always, `random-prior` at the training rate. A score "
-            f"within {NEAR_FLOOR:g} point of a floor says little.{_chance(protocol)}",
-            "- **Degenerate**: labels of which a row says the same for every test sample; their score is a constant's.",
+            *own,
             "- **Looked at**: configurations (settings, weights, code) of which a score on this test part lies in the "
             "records behind this page, also of rows that are not shown. More seeds, more folds and repeated or resumed "
             "runs count once. The more looks, the more the best row owes to choosing among them.",
@@ -162,6 +163,28 @@ def _how_to_read(page: Page) -> str:
             "- **Reported** rows are printed numbers: their preparation, selection and thresholds are mostly unknown.",
         ]
     )
+
+
+def _notes(protocol: ProtocolPlugin) -> list[str]:
+    """The lines of How to read that are about score, interval, rank, selection and floors."""
+    name = NAMES.get(protocol.headline, protocol.headline)
+    return [
+        f"- **Score**: {name} in percent, {AGGREGATION[protocol.aggregation]}; the other aggregations stand beside "
+        "it. `n/a` is undefined, never 0; `(2)` after a score counts the folds that define it, where some do not; "
+        "`(1 seed)` marks a headline whose spread over training runs is not known.",
+        "- **Row**: the newest complete attempt of a configuration with all its seeds, never the best one. Smoke "
+        "runs and runs with fewer folds than the protocol has are listed apart.",
+        f"- **Interval**: 95 %, studentised bootstrap of the headline over subjects ({DRAWS:,} draws, counts summed"
+        " over seeds). It says what other people of the same kind would score, nothing about training noise.",
+        f"- **Rank**: shared where a paired test over subjects ({DRAWS:,} exchanges) does not separate a row from "
+        f"the first of its rank at {ALPHA} / (rows - 1).",
+        "- **Selection**: which epoch is scored. `last`: fixed number of epochs; `inner-val`: chosen on held-out "
+        "training subjects; `test-oracle`: chosen on the test part, never ranked.",
+        "- **Threshold**: `fixed-0.5`: probability 0.5, logit 0; `train-tuned`: best F1 of the training rows.",
+        "- **Floors**: `constant-0` says never, `constant-1` always, `random-prior` at the training rate. A score "
+        f"within {NEAR_FLOOR:g} point of a floor says little.{_chance(protocol)}",
+        "- **Degenerate**: labels of which a row says the same for every test sample; their score is a constant's.",
+    ]
 
 
 def _chance(protocol: ProtocolPlugin) -> str:

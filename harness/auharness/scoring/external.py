@@ -21,6 +21,7 @@ from auharness.records import Fold
 from auharness.results.atomic import digest, file_digest
 from auharness.results.schema import DataInfo, RunRecord, Selection, Threshold, UnitRecord, UnitRef
 from auharness.results.store import RunFolder
+from auharness.scoring.confusion import write_confusions
 from auharness.scoring.pooled import pooled_metrics
 from auharness.scoring.predictions import cluster_counts, unit_metrics
 from auharness.scoring.table_file import PredictionTable, read_predictions
@@ -50,11 +51,11 @@ class External:
     missing: Literal["fail", "drop"] = "fail"
     """Test frames without a prediction: stop, or leave them out and count them."""
     data_roots: Mapping[str, str] = field(default_factory=dict)
-    data_size: str = "small"
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Nested values of `--set`: `data.<dataset>.<key>`."""
     config: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """The tables `data` and `data_roots` of a configuration file."""
+    data_size: str = "small"
     data_seed: int = 0
 
 
@@ -124,6 +125,7 @@ def score_external(asked: External, runs: Path) -> ScoredExternal:
         made = record.model_copy(update={"unit_id": units[fold].unit_id, "run_id": run_id, "model": name})
         run.finish_unit(made, predictions=frame, weights={}, log="")
     run.write_record(run.record.model_copy(update={"pooled": pooled_metrics(ground.protocol, run)}))
+    write_confusions(run)
     return ScoredExternal(run, table.n_uncoded, sum(missing.values()))
 
 
@@ -160,8 +162,6 @@ def _ground(asked: External) -> _Ground:
     return _Ground(protocol, index, tuple(protocol.folds(index)), data)
 
 
-def _rows_by_fold(asked: External, ground: _Ground, table: PredictionTable) -> dict[str, np.ndarray]:
-    """Return, per fold with predictions, which rows of the file belong to its test part."""
 def _check_data_names(asked: External, protocol: str, names: Sequence[str]) -> None:
     odd = next((key for key in asked.settings if key != "data"), None)
     if odd is not None:
@@ -181,6 +181,8 @@ def _dataset(asked: External, root: RootChoice) -> Resolved[DatasetPlugin]:
     return resolve(plugin, dataset=name, layers=[*layers, ("root", {"root": root.path})])
 
 
+def _rows_by_fold(asked: External, ground: _Ground, table: PredictionTable) -> dict[str, np.ndarray]:
+    """Return, per fold with predictions, which rows of the file belong to its test part."""
     key = ground.protocol.key
     tested = {fold.name: ground.index.rows(fold.test_ids, key=key) for fold in ground.folds}
     overlap = sum(map(len, tested.values())) > len(set().union(*(set(rows.tolist()) for rows in tested.values())))

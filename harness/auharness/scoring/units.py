@@ -78,6 +78,8 @@ class Score:
     """Fold -> confusion matrix, rows are true classes, summed over the seeds; empty for AUs."""
     metrics_pooled: dict[str, float]
     """Every metric of classes on the counts summed over folds; empty for AUs and where test parts overlap."""
+    floors_of_metrics: dict[str, dict[str, float]]
+    """Trivial predictor -> every other metric of classes; empty for AUs."""
     protocol_marks: tuple[str, ...]
     n_frames: int
     n_subjects: int
@@ -167,6 +169,7 @@ def score_units(protocol: ProtocolPlugin, units: Sequence[UnitRecord], *, interv
         classes=units[0].columns if units[0].kind == "classes" else (),
         confusion={fold.name: _rows(fold.total) for fold in folds} if units[0].kind == "classes" else {},
         metrics_pooled=_pooled_classes(protocol, by_seed) if units[0].kind == "classes" else {},
+        floors_of_metrics=_class_floors(more, by_seed[0], how, units) if units[0].kind == "classes" else {},
         protocol_marks=protocol.marks,
         n_frames=_distinct(units, folds, "n_frames"),
         n_subjects=_distinct(units, folds, "n_subjects"),
@@ -274,6 +277,18 @@ def _pooled_classes(protocol: ProtocolPlugin, by_seed: Seeds) -> dict[str, float
         return {}
     entries = [entry for entry in map(metric, protocol.metrics) if entry.needs == "confusion" and not entry.per_class]
     return {entry.name: _seed_mean(by_seed, entry, "pooled") for entry in entries}
+
+
+def _class_floors(
+    more: Mapping[str, object], folds: Sequence[FoldCounts], how: str, units: Sequence[UnitRecord]
+) -> dict[str, dict[str, float]]:
+    """Return floor -> metric -> score for the metrics beside the headline."""
+    rates, found = _training_rates(units), dict[str, dict[str, float]]()
+    for entry in (metric(name) for name in more):
+        if not entry.per_class:
+            for name, value in floors(folds, entry, how=_how(how), rates=rates).items():
+                found.setdefault(name, {})[entry.name] = value.mean
+    return found
 
 
 def _means(more: Mapping[str, Sequence[Aggregate]]) -> dict[str, float]:

@@ -4,14 +4,19 @@ from collections.abc import Sequence
 
 from auharness.metrics.aggregate import Aggregation, FoldCounts
 from auharness.metrics.metric import Metric
-from auharness.statistics.bootstrap import Interval, bootstrap_interval
+from auharness.statistics.bootstrap import DRAWS, Interval, bootstrap_interval
 from auharness.statistics.clips import clip_interval, resamples_clips
 
 __all__ = ["headline_interval"]
 
 
 def headline_interval(
-    folds: Sequence[FoldCounts], metric: Metric, *, how: Aggregation, cluster: str = "subject"
+    folds: Sequence[FoldCounts],
+    metric: Metric,
+    *,
+    how: Aggregation,
+    cluster: str = "subject",
+    draws: int = DRAWS,
 ) -> Interval | None:
     """Return the interval of a headline: over its clusters, or over clips within classes where no cluster is known.
 
@@ -20,6 +25,7 @@ def headline_interval(
         metric: the headline's metric.
         how: the headline's aggregation.
         cluster: the protocol's sampling unit.
+        draws: number of resamples.
 
     Returns:
         None where there is none to give; see `bootstrap_interval`.
@@ -28,5 +34,5 @@ def headline_interval(
         UsageError: as `aggregate`, or `clip_interval`.
     """
     if resamples_clips(metric, cluster):
-        return clip_interval(folds, metric, how=how)
-    return bootstrap_interval(folds, metric, how=how)
+        return clip_interval(folds, metric, how=how, draws=draws)
+    return bootstrap_interval(folds, metric, how=how, draws=draws)

@@ -44,7 +44,7 @@ def test_score_of_a_csv_makes_a_row_on_the_board(bp4d_mini: Path, command: Comma
     assert answer.code == 0, answer.err
     assert "floor constant-1" in answer.out
     page = (tmp_path / "runs" / "leaderboard" / "bp4d-3fold.md").read_text()
-    line = next(line for line in page.splitlines() if "my-net" in line)
+    line = next(line for line in page.splitlines() if line.startswith("|") and "my-net" in line)
     assert [cell.strip() for cell in line.split("|")[1:4]] == ["1", "my-net", "external"]
     again = json.loads(command("score", "--predictions", tmp_path / "perfect.csv", *given, "--json").out)
     assert again["by_label"] == [1.0 if value is not None else None for value in again["by_label"]]

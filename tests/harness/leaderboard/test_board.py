@@ -17,7 +17,7 @@ from auharness.leaderboard.memory import Memory
 from auharness.leaderboard.rows import make_tables
 from auharness.results.schema import DataInfo
 from auharness.results.store import RunFolder
-from auharness.statistics import bootstrap_interval, swap_test
+from auharness.statistics import headline_interval, swap_test
 
 MakeRun = Callable[..., RunFolder]
 SYNTHETIC = DataInfo(origin="synthetic", verified=None, size="tiny", manifests={"bp4d": "bb" * 32})
@@ -26,8 +26,8 @@ SYNTHETIC = DataInfo(origin="synthetic", verified=None, size="tiny", manifests={
 @pytest.fixture(autouse=True)
 def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     """Boards with 300 draws: what is tested here does not depend on their number."""
-    interval, test = bootstrap_interval, swap_test
-    monkeypatch.setattr(memory_module, "bootstrap_interval", lambda *a, **k: interval(*a, **k, draws=300))
+    interval, test = headline_interval, swap_test
+    monkeypatch.setattr(memory_module, "headline_interval", lambda *a, **k: interval(*a, **k, draws=300))
     monkeypatch.setattr(memory_module, "swap_test", lambda *a, **k: test(*a, **k, draws=1000))
 
 
