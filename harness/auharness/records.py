@@ -56,6 +56,9 @@ class FrameRecord:
     labels: Mapping[int, int]
     """AU number -> 1 present, 0 absent, -1 not coded."""
     landmarks: LandmarkFile | None = None
+    time_s: float | None = None
+    """Seconds since the beginning of the recording, on the clock of its sound; None where the frame number over the
+    dataset's frames per second will do."""
 
     @property
     def id(self) -> str:

@@ -24,6 +24,9 @@ class DatasetPlugin(Plugin):
     """Frames per second of the recordings."""
     layout: ClassVar[str] = ""
     """One line that tells a user what the root must hold; shown when something is missing."""
+    published_within: ClassVar[float] = 0.0
+    """How far the counts of outputs may lie from `published_splits`, as a share of the split's rows: 0.001 where what
+    is published are rates in percent with one decimal."""
 
     root: Path
 
@@ -43,6 +46,17 @@ class DatasetPlugin(Plugin):
         """
         found = (p for p in sorted(self.root.rglob("*")) if p.suffix.lower() in {".csv", ".txt", ".xlsx", ".json"})
         return [p.relative_to(self.root) for p in found if p.is_file()]
+
+    def audio(self, sequence: str) -> str | None:
+        """Return the file with the sound of a sequence, relative to the root with forward slashes; None for none.
+
+        Several sequences may share a file. It may be a video, and turn out to hold no sound. Its time zero is that of
+        `FrameRecord.time_s`: the beginning of the file's earliest stream.
+
+        Args:
+            sequence: name in the records.
+        """
+        return None
 
     def splits(self) -> Mapping[str, tuple[str, ...]]:
         """Return the splits that the vendor's files name: split -> sequences, e.g. `fold1/train` -> ("00001", ...).
@@ -69,8 +83,17 @@ class DatasetPlugin(Plugin):
     def published_splits(self) -> Mapping[str, Mapping[str, int]]:
         """Return split -> {output: rows} where the counts of the vendor's splits are published; named as in `splits`.
 
+        Where a row has several outputs, the key `rows` holds the number of rows, and outputs left out are not compared.
         Data whose splits have these counts, do not overlap and leave nothing out are verified. Looked at where neither
         counts per subject nor totals are published.
+        """
+        return {}
+
+    def remarks(self) -> Mapping[str, Mapping[str, int]]:
+        """Return what the reader put up with: part of the data -> {what: how often}, e.g. {"train": {"n_filled": 3}}.
+
+        Kept by the index and shown by `auharness data verify` and `auharness data stats`. Empty where there is nothing
+        to say.
         """
         return {}
 

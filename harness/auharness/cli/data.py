@@ -12,6 +12,8 @@ from auharness.cli.meter import Meter
 from auharness.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from auharness.api import DatasetPlugin
     from auharness.cli.common import Subparsers
     from auharness.data.crops import SequenceReport
@@ -113,8 +115,9 @@ def verify_handler(args: argparse.Namespace) -> int:
     from auharness.data.verify import verify
 
     report = verify(dataset, index)
+    remarks = index.source(dataset.name).remarks
     data = {**asdict(report), "root": str(choice.path), "origin": choice.origin, "manifest": index.manifest}
-    emit(args, data, lambda: _verify_text(report, choice))
+    emit(args, data | {"remarks": remarks}, lambda: _verify_text(report, choice) + _remarks_text(remarks))
     return BAD_DATA if report.verified is False and choice.origin == "licensed" else 0
 
 
@@ -131,6 +134,14 @@ def _verify_text(report: VerifyReport, choice: RootChoice) -> str:
     lines = [f"{head}\n{len(report.differences)} counts differ from the published ones; a result on it says so"]
     lines += [f"  {difference}" for difference in report.differences[:SHOWN]]
     return "\n".join(lines + _more(len(report.differences)))
+
+
+def _remarks_text(remarks: Mapping[str, Mapping[str, int]]) -> str:
+    """Return a line per part with what the reader put up with; empty where there is nothing to say."""
+    lines = [
+        f"{part}: {', '.join(f'{what} {count}' for what, count in found.items())}" for part, found in remarks.items()
+    ]
+    return "".join(f"\n{line}" for line in lines)
 
 
 def stats_handler(args: argparse.Namespace) -> int:
@@ -150,13 +161,14 @@ def stats_handler(args: argparse.Namespace) -> int:
             raise UsageError(f"--protocol {args.protocol} reads {read}; expected a protocol of {args.dataset} alone")
         parts = {fold.name: fold.test_ids for fold in protocol.folds(index)}
     found = stats(index, parts=parts, key=key)
+    remarks = index.source(dataset.name).remarks
     data = {"dataset": dataset.name, "root": str(choice.path), "parts": [asdict(part) for part in found]}
     columns = ["output", *(f"{part.part} {title}" for part in found for title in ("positives", "rate %"))]
     rows = [[""] + [cell for part in found for cell in (f"{part.n_rows} rows", f"{part.n_subjects} subjects")]]
     for column, output in enumerate(index.outputs):
         counts = [part.outputs[column] for part in found]
         rows.append([output, *(cell for c in counts for cell in (str(c.positives), f"{100 * c.rate:.1f}"))])
-    emit(args, data, lambda: text_table(columns, rows))
+    emit(args, data | {"remarks": remarks}, lambda: text_table(columns, rows) + _remarks_text(remarks))
     return 0
 
 

@@ -22,6 +22,7 @@ FRAME = {
     "landmarks_kind": TEXT,
     "landmarks_frame": pa.int64(),
 }
+TIMED = {**FRAME, "time_s": pa.float64()}
 CLIP = {
     **NAMES,
     "label": TEXT,
@@ -38,7 +39,7 @@ def frame_table(records: Iterable[FrameRecord], outputs: Sequence[str]) -> pa.Ta
     """Return one row per frame, sorted by dataset, subject, sequence and frame.
 
     No video frame and no landmark frame are -1, no landmarks an empty path. Each output is an int8 column: 1, 0 or
-    -1 for not coded.
+    -1 for not coded. The column `time_s` is there where a record has a time; null in records without.
 
     Raises:
         DataError: if a sample occurs twice.
@@ -53,7 +54,11 @@ def frame_table(records: Iterable[FrameRecord], outputs: Sequence[str]) -> pa.Ta
         "landmarks_kind": [m.kind if m else "" for m in marks],
         "landmarks_frame": [m.frame if m else -1 for m in marks],
     }
-    return _table(ordered, columns, FRAME, [_by_au(r.labels) for r in ordered], outputs)
+    schema = FRAME
+    if any(r.time_s is not None for r in ordered):
+        columns["time_s"] = [r.time_s for r in ordered]
+        schema = TIMED
+    return _table(ordered, columns, schema, [_by_au(r.labels) for r in ordered], outputs)
 
 
 def clip_table(records: Iterable[ClipRecord], outputs: Sequence[str]) -> pa.Table:
@@ -91,6 +96,7 @@ def frame_records(table: pa.Table, outputs: Sequence[str]) -> Iterator[FrameReco
             media=_media(row["media_path"], row["media_frame"]),
             labels={au: row[name] for au, name in aus},
             landmarks=LandmarkFile(path, row["landmarks_kind"], row["landmarks_frame"]) if path else None,
+            time_s=row.get("time_s"),
         )
 
 

@@ -39,6 +39,8 @@ class Source:
     """Frames per second of the recordings."""
     splits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Split that comes with the data -> its sequences, sorted."""
+    remarks: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """Part -> {what the reader put up with: how often}."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +48,9 @@ class Index:
     """Rows of one or more datasets; implements `IndexView`.
 
     The columns of a frame table are `sample_id, dataset, subject, sequence, frame, media_path, media_frame,
-    landmarks_path, landmarks_kind, landmarks_frame`, then one int8 column per output (1, 0, -1 = not coded). A clip
-    table has the text column `label` and the list column `frames` in place of `frame`, and lists of media and
-    landmarks. Paths are relative to the root of the row's dataset.
+    landmarks_path, landmarks_kind, landmarks_frame`, where a dataset gives times `time_s` (seconds, null for none),
+    then one int8 column per output (1, 0, -1 = not coded). A clip table has the text column `label` and the list column
+    `frames` in place of `frame`, and lists of media and landmarks. Paths are relative to the root of the row's dataset.
     """
 
     arrow: pa.Table
@@ -170,7 +172,8 @@ class Index:
         if len(set(names)) != len(names):
             raise UsageError(f"a dataset occurs twice in {', '.join(names)}")
         outputs = tuple(dict.fromkeys(name for index in ordered for name in index.outputs))
-        tables = [_with_outputs(index.arrow, index.outputs, outputs) for index in ordered]
+        timed = any("time_s" in index.arrow.column_names for index in ordered)
+        tables = [_with_outputs(index.arrow, index.outputs, outputs, timed=timed) for index in ordered]
         return Index(pa.concat_tables(tables).combine_chunks(), kinds[0], outputs, sources)
 
     def _names(self, dataset: str, column: str) -> tuple[str, ...]:
@@ -195,7 +198,7 @@ def build_index(dataset: DatasetPlugin, *, cache: Path | None = None) -> Index:
         write_with(path, lambda temporary: pq.write_table(table, temporary, compression="zstd"))
     stored = json.loads(table.schema.metadata[META])
     splits = {name: tuple(members) for name, members in stored["splits"].items()}
-    source = Source(dataset.name, dataset.root, stored["manifest"], dataset.fps, splits)
+    source = Source(dataset.name, dataset.root, stored["manifest"], dataset.fps, splits, stored.get("remarks", {}))
     return Index(table, dataset.kind, tuple(stored["outputs"]), (source,))
 
 
@@ -216,6 +219,7 @@ def _read(dataset: DatasetPlugin) -> pa.Table:
     outputs = dataset.outputs
     table = frame_table(frames, outputs) if frames else clip_table(clips, outputs)
     media = [frame.media.path for frame in frames] + [frame.landmarks.path for frame in frames if frame.landmarks]
+    media += [sound for name in {record.sequence for record in found} if (sound := dataset.audio(name)) is not None]
     media += [part.path for clip in clips for part in clip.media]
     media += [part.path for clip in clips for part in clip.landmarks]
     splits = _splits(dataset, set(table["sequence"].to_pylist()))
@@ -226,6 +230,7 @@ def _read(dataset: DatasetPlugin) -> pa.Table:
         "outputs": list(outputs),
         "manifest": manifest(dataset.root, dataset.label_files(), media, splits=splits, labels=labels),
         "splits": splits,
+        "remarks": {part: dict(counts) for part, counts in dataset.remarks().items()},
     }
     return table.replace_schema_metadata({META: json.dumps(stored)})
 
@@ -265,10 +270,12 @@ def _cached(path: Path) -> pa.Table | None:
         return None
 
 
-def _with_outputs(table: pa.Table, own: Sequence[str], outputs: Sequence[str]) -> pa.Table:
-    """Return the table with all outputs in order, without its metadata."""
+def _with_outputs(table: pa.Table, own: Sequence[str], outputs: Sequence[str], *, timed: bool) -> pa.Table:
+    """Return the table with all outputs in order, with times where another table has them, without its metadata."""
     names = [name for name in table.column_names if name not in own]
     arrays = {name: table[name] for name in names}
+    if timed and "time_s" not in arrays:
+        arrays["time_s"] = pa.nulls(table.num_rows, pa.float64())
     for output in outputs:
         absent = pa.array(np.full(table.num_rows, -1, np.int8))
         arrays[output] = table[output] if output in own else absent

@@ -56,7 +56,7 @@ def verify(dataset: DatasetPlugin, index: Index) -> VerifyReport:
     """Compare coded rows and positives of each subject and AU with the published counts.
 
     Where only totals are published, the totals are compared with the release that has the fewest differences. Where
-    splits are published, those that the root holds are compared: their rows and classes, that the parts of a fold share
+    splits are published, those that the root holds are compared: their rows and outputs, that the parts of a fold share
     no clip and hold all of them, and that no clip is tested twice or, over all folds, never.
 
     Args:
@@ -67,7 +67,7 @@ def verify(dataset: DatasetPlugin, index: Index) -> VerifyReport:
     if not published and (releases := dataset.published_totals()):
         return _verify_totals(dataset.name, index, releases)
     if not published and (splits := dataset.published_splits()):
-        return _verify_splits(dataset.name, index, splits)
+        return _verify_splits(dataset.name, index, splits, within=dataset.published_within)
     here = index.table["dataset"].to_numpy() == dataset.name
     subjects = index.table["subject"].to_numpy()
     aus = tuple(au for _, positives in published.values() for au in positives)
@@ -103,32 +103,46 @@ def _verify_totals(name: str, index: Index, releases: Mapping[str, tuple[int, in
     return VerifyReport(name, not found[nearest], n_subjects, n_rows, found[nearest], nearest, _media(index, here))
 
 
-def _verify_splits(name: str, index: Index, published: Mapping[str, Mapping[str, int]]) -> VerifyReport:
+def _verify_splits(
+    name: str, index: Index, published: Mapping[str, Mapping[str, int]], *, within: float
+) -> VerifyReport:
     """Compare the folds that the root holds; without any, all are missing."""
     found = index.source(name).splits
     folds = sorted({_fold(split) for split in found or published})
     differences = []
     for split in sorted({*found, *(split for split in published if _fold(split) in folds)}):
         rows = index.rows([(name, clip) for clip in found.get(split, ())], key="clip")
-        expected = published.get(split, {})
-        counts = zip(index.outputs, index.counts(rows)[0], strict=True)
-        triples = [("rows", sum(expected.values()), len(rows))]
-        triples += [(output, expected.get(output, 0), count) for output, count in counts]
-        differences += [Difference(split, *triple) for triple in triples if triple[1] != triple[2]]
+        differences += _differences(split, index, rows, published.get(split, {}), within=within)
     clips = set(index.clips(name))
     for fold in folds:
         parts = {split: members for split, members in found.items() if _fold(split) == fold}
         shared = f"clips in {' and '.join(split.rpartition('/')[2] for split in parts)}"
-        differences += _partition(fold, parts, clips, shared=shared, lost="clips in no part")
+        differences += _partition(fold or "splits", parts, clips, shared=shared, lost="clips in no part")
     tests = {split: members for split, members in found.items() if split.endswith(TEST)}
-    # a part of the folds need not test every clip
-    everyone = clips if {split for split in published if split.endswith(TEST)} <= set(tests) else set()
+    # a part of the folds need not test every clip, and splits without folds have no such part
+    known = {split for split in published if split.endswith(TEST)}
+    everyone = clips if known and known <= set(tests) else set()
     differences += _partition("all folds", tests, everyone, shared="clips tested twice", lost="clips never tested")
     here = index.table["dataset"].to_numpy() == name
     verified, release = not differences, ", ".join(folds)
     return VerifyReport(
         name, verified, len(index.subjects(name)), int(here.sum()), tuple(differences), release, _media(index, here)
     )
+
+
+def _differences(
+    split: str, index: Index, rows: NDArray[np.int64], published: Mapping[str, int], *, within: float
+) -> list[Difference]:
+    """Return the counts of a split that are not the published ones; of classes, those left out have no row."""
+    number = published.get("rows", sum(published.values()))
+    found = [Difference(split, "rows", number, len(rows))]
+    for output, count in zip(index.outputs, index.counts(rows)[0], strict=True):
+        if output in published or "rows" not in published:
+            expected = published.get(output, 0)
+            # what lies within rounding is what is published
+            same = abs(count - expected) <= within * number
+            found.append(Difference(split, output, count if same else expected, count))
+    return [difference for difference in found if difference.published != difference.found]
 
 
 def _partition(

@@ -87,7 +87,7 @@ def part_at(index: Index, positions: np.ndarray, *, key: str, caches: Mapping[st
         datasets=table["dataset"].tolist(),
         sequences=table["sequence"].tolist(),
         frames=frames,
-        time_s=first / rates,
+        time_s=_times(table, first / rates),
     )
     part = Part(positions, rows, tuple(table["subject" if key == "subject" else "sequence"]))
     present = _present(rows, caches)
@@ -179,6 +179,14 @@ def _frame_numbers(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     clips = np.empty(len(table), object)
     clips[:] = [np.asarray(numbers, np.int64) for numbers in table["frames"]]
     return clips, np.array([numbers[0] for numbers in clips], np.int64)
+
+
+def _times(table: pd.DataFrame, counted: np.ndarray) -> np.ndarray:
+    """Return the time of each row in seconds: as the dataset gives it, or as counted from the frame numbers."""
+    if "time_s" not in table:
+        return counted
+    given = table["time_s"].to_numpy(np.float64)
+    return np.where(np.isnan(given), counted, given)
 
 
 def _present(rows: Rows, caches: Mapping[str, CropCache]) -> np.ndarray:

@@ -1,8 +1,10 @@
 """The contract of a dataset plugin: what it says of itself, and what it reads from a root."""
 
+import math
 import tempfile
 from collections.abc import Iterator
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
 from auharness.api import DatasetPlugin
@@ -57,6 +59,8 @@ class _Case:
             ("sample ids are unique", self.ids),
             ("every label is a known AU or class", self.labels),
             ("every medium exists below the root", self.media),
+            ("audio exists below the root", self.audio),
+            ("times rise with the frame numbers", self.times),
             ("label_files exist below the root", self.label_files),
             ("splits name sequences that have records, each once", self.splits),
         ]
@@ -91,10 +95,33 @@ class _Case:
     def media(self) -> None:
         for record in self.records:
             for path in _paths(record):
-                pure = PurePosixPath(path)
-                fine = not pure.is_absolute() and ".." not in pure.parts and "\\" not in path
-                expect(fine, f"{record.id}: expected a path below the root with forward slashes, got '{path}'")
-                expect((self.root / path).is_file(), f"{record.id}: {self.root / path} does not exist")
+                self._exists(record.id, path)
+
+    def audio(self) -> None:
+        for sequence in dict.fromkeys(record.sequence for record in self.records):
+            path = self.dataset.audio(sequence)
+            if path is not None:
+                self._exists(f"audio of {sequence}", path)
+
+    def times(self) -> None:
+        by_sequence: dict[str, list[FrameRecord]] = {}
+        for record in self.records:
+            if isinstance(record, FrameRecord):
+                by_sequence.setdefault(record.sequence, []).append(record)
+        for sequence, records in by_sequence.items():
+            times = [record.time_s for record in sorted(records, key=lambda record: record.frame)]
+            known = [time for time in times if time is not None]
+            expect(len(known) in (0, len(times)), f"{sequence}: expected times for all frames or none, got some")
+            fine = all(math.isfinite(time) and time >= 0 for time in known)
+            expect(fine, f"{sequence}: expected seconds since the beginning of the recording, got others")
+            rises = all(one < other for one, other in pairwise(known))
+            expect(rises, f"{sequence}: expected a later time for a later frame")
+
+    def _exists(self, what: str, path: str) -> None:
+        pure = PurePosixPath(path)
+        fine = not pure.is_absolute() and ".." not in pure.parts and "\\" not in path
+        expect(fine, f"{what}: expected a path below the root with forward slashes, got '{path}'")
+        expect((self.root / path).is_file(), f"{what}: {self.root / path} does not exist")
 
     def label_files(self) -> None:
         files = list(self.dataset.label_files())

@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -188,6 +189,64 @@ def test_concatenation_is_independent_of_order_and_marks_missing_outputs(
     assert joined.source("another").root == frames.root
     with pytest.raises(UsageError, match="a dataset occurs twice in frames, frames"):
         Index.concat([one, one])
+
+
+def timed(frames: Any, times: dict[int, float] | None = None) -> Any:
+    """The same reader, with times by frame number and one sound file for all."""
+    given = {} if times is None else times
+
+    class Timed(type(frames)):  # type: ignore[misc]  # the class comes from a fixture
+        name = "timed"
+        times: dict[int, float] = given
+
+        def records(self) -> Any:
+            for record in super().records():
+                yield replace(record, dataset="timed", time_s=self.times.get(record.frame))
+
+        def audio(self, sequence: str) -> str | None:
+            return "media/S1.avi" if self.times else None
+
+        def remarks(self) -> Any:
+            return {"train": {"n_filled": 2}} if self.times else {}
+
+    return Timed(root=frames.root)
+
+
+def test_times_are_kept_and_take_no_column_where_there_are_none(frames: Any, cache: Path) -> None:
+    times = {9: 0.3, 10: 1 / 3, 1: 0.0}
+    for _ in range(2):
+        index = build_index(timed(frames, times), cache=cache)
+        assert index.table["time_s"].tolist()[:3] == [0.3, 1 / 3, 0.0]
+        assert [record.time_s for record in index.records()] == [0.3, 1 / 3, 0.0, None]  # type: ignore[union-attr]  # frames
+    assert "time_s" not in build_index(timed(frames), cache=cache).table
+    assert [record.time_s for record in build_index(frames, cache=cache).records()] == [None] * 4  # type: ignore[union-attr]  # frames
+
+
+def test_a_joined_dataset_without_times_has_none(frames: Any, cache: Path) -> None:
+    one, two = build_index(frames, cache=cache), build_index(timed(frames, {9: 0.3}), cache=cache)
+    joined = Index.concat([one, two])
+    assert joined.table["time_s"].isna().tolist() == [True] * 4 + [False, True, True, True]
+    assert joined.arrow["time_s"].to_pylist()[4] == 0.3
+
+
+def test_sound_enters_the_manifest_and_none_leaves_it_as_it_was(frames: Any, cache: Path) -> None:
+    (frames.root / "media/S1.avi").rename(frames.root / "media/S9.avi")
+    labels = frames.root / "labels.csv"
+    labels.write_text("S2,b,2,0,1\n")
+    plain = ["media/S2.avi", "media/S2.npz"]
+    assert build_index(timed(frames), cache=cache).manifest == module.manifest(frames.root, [Path("labels.csv")], plain)
+    with pytest.raises(DataError, match=r"file media/S1\.avi is missing"):
+        build_index(timed(frames, {2: 0.1}), cache=cache)
+    (frames.root / "media/S1.avi").touch()
+    expected = module.manifest(frames.root, [Path("labels.csv")], [*plain, "media/S1.avi"])
+    assert build_index(timed(frames, {2: 0.1}), cache=cache).manifest == expected
+
+
+def test_remarks_of_the_reader_are_kept(frames: Any, cache: Path, reads: list[str]) -> None:
+    for _ in range(2):
+        assert build_index(timed(frames, {9: 0.3}), cache=cache).source("timed").remarks == {"train": {"n_filled": 2}}
+    assert reads == ["timed"]
+    assert build_index(frames, cache=cache).source("frames").remarks == {}
 
 
 def test_frames_and_clips_are_never_joined(frames: DatasetPlugin, clips: DatasetPlugin, cache: Path) -> None:

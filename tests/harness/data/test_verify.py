@@ -1,5 +1,5 @@
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from auharness.data.index import Index, build_index
 from auharness.data.verify import Difference, verify
@@ -76,3 +76,42 @@ def test_totals_are_not_looked_at_beside_counts_per_subject(frames: Any, tmp_pat
 
     report = verify(Both(root=frames.root), build_index(frames, cache=tmp_path))
     assert report.verified is True and report.release == ""
+
+
+def au_splits(frames: Any, counts: dict[str, dict[str, int]], within: float = 0.0, validation: str = "S2/b") -> Any:
+    """The same reader, with splits of frames, whose AUs are no classes: S1 trains, S2 validates."""
+
+    class Splits(type(frames)):  # type: ignore[misc]  # the class comes from a fixture
+        published_within: ClassVar[float] = within
+
+        def published_counts(self) -> Any:
+            return {}
+
+        def published_splits(self) -> Any:
+            return counts
+
+        def splits(self) -> Any:
+            return {"train": ("S1/a",), "validation": (validation,)}
+
+    return Splits(root=frames.root)
+
+
+def test_splits_of_frames_are_compared_by_rows_and_published_outputs(frames: Any, tmp_path: Path) -> None:
+    counts = {"train": {"rows": 2, "AU1": 1, "AU12": 1}, "validation": {"rows": 2}}
+    data = au_splits(frames, counts)
+    index = build_index(data, cache=tmp_path)
+    report = verify(data, index)
+    assert (report.verified, report.differences) == (True, ())
+    counts = {"train": {"rows": 3, "AU1": 1, "AU12": 2}, "validation": {"rows": 2, "AU1": 1}}
+    rows, positives = Difference("train", "rows", 3, 2), Difference("train", "AU12", 2, 1)
+    assert verify(au_splits(frames, counts), index).differences == (rows, positives)
+    # a third of three rows is what rounding may hide
+    assert verify(au_splits(frames, counts, within=0.34), index).differences == (rows,)
+
+
+def test_a_sequence_in_two_splits_or_none_is_found(frames: Any, tmp_path: Path) -> None:
+    data = au_splits(frames, {"train": {"rows": 2}, "validation": {"rows": 2}}, validation="S1/a")
+    assert verify(data, build_index(data, cache=tmp_path)).differences == (
+        Difference("splits", "clips in train and validation", 0, 1),
+        Difference("splits", "clips in no part", 0, 1),
+    )

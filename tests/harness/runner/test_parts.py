@@ -1,8 +1,10 @@
 """Which rows train, validate and test."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from auharness.api import Recipe
@@ -47,6 +49,14 @@ def test_a_part_holds_the_rows_of_its_keys_in_the_order_of_the_index(
     assert part.keys == ("F002",) * 6 + ("F004",) * 6
     np.testing.assert_allclose(part.rows.time_s[:6], np.arange(1, 7) / 25)
     assert part.n_missing == 0
+
+
+def test_times_of_the_dataset_are_kept_and_others_counted(index: Index, caches: dict[str, CropCache]) -> None:
+    given = np.full(len(index), np.nan)
+    given[1:3] = 0.09, 0.15
+    timed = replace(index, arrow=index.arrow.append_column("time_s", pa.array(given, from_pandas=True)))
+    part = take_part(timed, {("bp4d", "F001")}, key="subject", caches=caches)
+    np.testing.assert_allclose(part.rows.time_s, [1 / 25, 0.09, 0.15, 4 / 25, 5 / 25, 6 / 25])
 
 
 def test_a_limit_keeps_rows_from_the_first_to_the_last(index: Index, caches: dict[str, CropCache]) -> None:

@@ -1,6 +1,7 @@
 """The dataset contract passes a good plugin, and each planted fault fails exactly the check that names it."""
 
 import csv
+from dataclasses import replace
 from typing import ClassVar
 
 import pytest
@@ -42,7 +43,7 @@ def failed(plugin, root=None):
 
 def test_a_sound_plugin_passes_with_and_without_data(root):
     assert failed(Sound) == failed(Sound, root) == []
-    assert len(check_dataset(Sound, root)) == len(check_dataset(Sound)) + 7
+    assert len(check_dataset(Sound, root)) == len(check_dataset(Sound)) + 9
 
 
 def changed(**members):
@@ -78,9 +79,28 @@ WITH_DATA = {
     "sample ids are unique": changed(record=record(frame=7)),
     "every label is a known AU or class": changed(record=record(labels={1: 9})),
     "every medium exists below the root": changed(record=record(media=Media("../a.jpg"))),
+    "audio exists below the root": changed(audio=lambda self, sequence: f"{sequence}.mp4"),
+    "times rise with the frame numbers": changed(record=record(time_s=0.5)),
     "label_files exist below the root": changed(label_files=lambda self: []),
     "splits name sequences that have records, each once": changed(splits=lambda self: {"fold1/train": ("s", "t")}),
 }
+
+
+def at(*times):
+    return changed(record=lambda self, row: replace(Sound.record(self, row), time_s=times[int(row["frame"]) - 1]))
+
+
+@pytest.mark.parametrize(
+    "times", [(0.1, None), (None, 0.1), (0.2, 0.1), (-0.1, 0.2), (0.1, float("nan")), (0.1, float("inf"))], ids=str
+)
+def test_times_that_cannot_be_are_faults(times, root):
+    assert failed(at(*times), root) == ["times rise with the frame numbers"]
+
+
+def test_sound_and_times_pass(root):
+    plugin = at(0.0, 0.04)
+    plugin.audio = lambda self, sequence: "a.jpg"
+    assert failed(plugin, root) == []
 
 
 @pytest.mark.parametrize("check", STATIC)
