@@ -73,15 +73,15 @@ def key_frames(clip: EmotionClip, emotion: Emotion, *, seed: int) -> list[KeyFra
     count = int(np.clip(clip.frames // _EVERY + 3, *_KEYS))
     course = _course(np.linspace(0, 1, count, dtype=np.float32), rng)
     shown = np.tile(_resting(rng), (count, 1))
-    strength = rng.uniform(0.60, 1.0)
+    strength = rng.uniform(0.7, 1.0)
     for au in emotion.core + emotion.extra:
-        if rng.uniform() < (0.92 if au in emotion.core else 0.4):
+        if rng.uniform() < (0.94 if au in emotion.core else 0.4):
             shown[:, RENDERED_AUS.index(au)] += strength * rng.uniform(0.65, 1.1) * course
     if rng.uniform() < 0.3:
         stray = int(rng.choice(sorted(_FACE)))
         shown[:, RENDERED_AUS.index(stray)] += rng.uniform(0.1, 0.35) * course
     _speak_and_blink(shown, rng)
-    base = rng.standard_normal(3) * (9, 5, 3.5)
+    base = rng.standard_normal(3) * (8, 4.5, 3)
     drift = smooth_noise(rng, count, channels=3, width=2) * (3.5, 2, 1.5)
     poses = np.clip(base + drift, -_LIMIT, _LIMIT)
     return [
@@ -102,7 +102,7 @@ def _course(moment: Float, rng: np.random.Generator) -> Float:
     onset = rng.uniform(-0.25, 0.25)
     apex = onset + rng.uniform(0.2, 0.4)
     falls = apex + rng.uniform(0.1, 0.4)
-    left = rng.uniform(0.1, 1.0)
+    left = rng.uniform(0.2, 1.0)
     fall = 1 - (1 - left) * smoothstep(moment, falls, falls + rng.uniform(0.2, 0.4))
     return np.asarray(smoothstep(moment, onset, apex) * fall, np.float32)
 
@@ -132,7 +132,7 @@ def _scene(clip: EmotionClip, seed: int) -> Scene:
         scene,
         # films are less gaudy than the mix of everything
         background=as_colour(grey + 0.45 * (np.asarray(scene.background) - grey)),
-        scale=float(rng.uniform(1.2, 1.45)),
+        scale=float(rng.uniform(1.3, 1.5)),
         centre=centre,
         noise=0.35 * scene.noise,
         softness=1 + 0.6 * (scene.softness - 1),

@@ -17,7 +17,7 @@ from auharness.data.synthetic.motion import named_rng
 __all__ = ["Emotion", "EmotionClip", "EmotionSize", "draw_emotion_clips"]
 
 FOLDS = 5
-_PEOPLE = 0.6  # faces per clip: some actors are seen twice
+_PEOPLE = 0.25  # faces per clip: most actors are seen several times
 _SHORT = 14 / 11697  # share of the clips with fewer than 16 frames
 _SPREAD = 0.437  # of the log length, so that the mean is 77 where the median is 70
 
