@@ -34,7 +34,16 @@ def test_the_probe_sees_a_heavy_import():
 
 
 @pytest.mark.parametrize(
-    "argv", [["--help"], ["run", "--help"], ["list"], ["list", "models"], ["list", "protocols", "--json"]], ids=" ".join
+    "argv",
+    [
+        ["--help"],
+        ["run", "--help"],
+        ["explain", "--help"],
+        ["list"],
+        ["list", "models"],
+        ["list", "protocols", "--json"],
+    ],
+    ids=" ".join,
 )
 def test_help_and_lists_import_nothing_heavy(argv):
     assert ask(*argv) == (0, [], "")

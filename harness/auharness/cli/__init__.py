@@ -24,6 +24,7 @@ VERBS = (
         "pretrain",
         "status",
         "score",
+        "explain",
         "scale",
         "compare",
         "leaderboard",

@@ -1,0 +1,181 @@
+"""Everything that `auharness explain` writes, for one run or for several beside each other."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from auharness.errors import UsageError
+from auharness.explain.answers import outputs_of, surest
+from auharness.explain.confusion import confusion_table, draw_confusion, total_confusion
+from auharness.explain.curves import curve_table, draw_curves, epoch_scores
+from auharness.explain.figures import require_matplotlib
+from auharness.explain.loaded import LoadedRun, Network, Sample
+from auharness.explain.maps import answers_of, chosen_layers, chosen_outputs, sample_maps
+from auharness.explain.mean_maps import draw_mean_maps, mean_maps, region_table, save_mean_maps
+from auharness.explain.sample_pictures import Made, draw_comparison, draw_sample, draw_sample_traces
+from auharness.results.atomic import write_bytes
+
+__all__ = ["Asked", "compare_runs", "explain_run"]
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is to be explained."""
+
+    samples: tuple[str, ...] = ()
+    """Sample ids; empty for the pictures of the whole run and its surest answers."""
+    outputs: tuple[str, ...] = ()
+    layers: tuple[str, ...] = ()
+    per_frame: bool = False
+    training: bool = False
+    """Explain samples by a unit that was trained on them."""
+    mean_of: int = 32
+    """Samples of each output in the mean maps; 0 leaves them out."""
+
+
+def explain_run(run: LoadedRun, asked: Asked, out: Path, *, tell: Tell) -> list[Made]:
+    """Write the pictures of one run, each with its numbers beside it.
+
+    Args:
+        run: opened.
+        asked: what.
+        out: folder; made if needed.
+        tell: hears what is at work, and what cannot be drawn.
+
+    Raises:
+        DataError: if matplotlib or the data of the run are missing.
+        UsageError: if a sample, output or layer is unknown.
+    """
+    require_matplotlib()
+    chosen_outputs(run, asked.outputs)
+    if asked.samples:
+        wanted = [(run.sample(name, training=asked.training), asked.outputs) for name in asked.samples]
+        _check_maps(run)
+        return _strips(run, asked, wanted, out, tell=tell)
+    made = [*_curves(run, out, tell), *_confusion(run, out)]
+    try:
+        _check_maps(run)
+    except UsageError as error:
+        tell(str(error))
+        return made
+    if asked.mean_of:
+        made += _means(run, asked, out, tell)
+    best = [(sample, asked.outputs or (output,)) for sample, output in surest(run)]
+    return made + _strips(run, asked, best, out, tell=tell)
+
+
+def compare_runs(runs: Sequence[LoadedRun], asked: Asked, out: Path, *, tell: Tell) -> list[Made]:
+    """Write one strip per sample and output with a row for each run: its deepest layer, or the asked ones it has.
+
+    Raises:
+        DataError: if matplotlib or the data of a run are missing.
+        UsageError: if a run does not test a sample, or an output or layer is in none.
+    """
+    require_matplotlib()
+    first = runs[0]
+    for run in runs:
+        chosen_outputs(run, asked.outputs)
+    names = asked.samples or tuple(sample.id for sample, _ in surest(first))
+    wanted = [[run.sample(name, training=asked.training) for run in runs] for name in names]
+    for run in runs:
+        _check_maps(run)
+    made: list[Made] = []
+    for samples in wanted:
+        networks = [run.network(sample.unit) for run, sample in zip(runs, samples, strict=True)]
+        tell(f"{samples[0].id}: {len(runs)} runs")
+        scores = answers_of(first, networks[0], samples[0])
+        for output in asked.outputs or outputs_of(samples[0], scores):
+            found = [
+                sample_maps(run, network, [(sample, output)], layers=_deepest(network, asked.layers))[0]
+                for run, network, sample in zip(runs, networks, samples, strict=True)
+            ]
+            made.append(draw_comparison(runs, found, out, per_frame=asked.per_frame))
+    return made
+
+
+def _check_maps(run: LoadedRun) -> None:
+    """Refuse a run without anything to map, before its data are looked for."""
+    if not run.has_weights:
+        raise UsageError(f"{run.folder.path.name}: {run.record.model} left no weights, so there is nothing to map")
+    if run.index.kind == "frame-multilabel" and run.plugin(run.units[0]).preprocess.frames > 1:
+        raise UsageError(f"{run.record.model} answers for each frame of a window; one frame or one clip can be mapped")
+    chosen_layers(run.network(run.units[0]), ())
+
+
+def _curves(run: LoadedRun, out: Path, tell: Tell) -> list[Made]:
+    table = pd.concat([part for part in (curve_table(run.folder), epoch_scores(run.folder)) if len(part)] or [_NOTHING])
+    if table.empty:
+        tell(f"{run.record.model} logged no epochs, so there are no training curves")
+        return []
+    title = f"{run.name} on {run.record.protocol}: training of {len(run.units)} units"
+    path = draw_curves(table, out / "curves.png", title=title)
+    _write_csv(table, out / "curves.csv")
+    return [{"kind": "curves", "path": str(path), "quantities": list(dict.fromkeys(table["quantity"]))}]
+
+
+_NOTHING = pd.DataFrame({"quantity": []})
+
+
+def _confusion(run: LoadedRun, out: Path) -> list[Made]:
+    if not run.multiclass:
+        return []
+    counts = total_confusion(run.units)
+    folds, seeds = len({unit.fold for unit in run.units}), len({unit.seed for unit in run.units})
+    title = f"{run.name} on {run.record.protocol}: {counts.sum()} test clips of {folds} folds"
+    title += f", {seeds} seeds" if seeds > 1 else ""
+    path = draw_confusion(counts, run.columns, out / "confusion.png", title=title)
+    _write_csv(confusion_table(run.units), out / "confusion.csv")
+    return [{"kind": "confusion", "path": str(path), "classes": list(run.columns), "counts": counts.tolist()}]
+
+
+def _means(run: LoadedRun, asked: Asked, out: Path, tell: Tell) -> list[Made]:
+    outputs = [name for name in chosen_outputs(run, asked.outputs) if name in run.columns]
+    found = mean_maps(run, outputs, layers=asked.layers, mean_of=asked.mean_of, tell=tell)
+    if found is None:
+        tell("no test sample shows one of these outputs, so there are no mean maps")
+        return []
+    title = f"{run.name} on {run.record.protocol}: where it looks for each {'class' if run.multiclass else 'AU'}"
+    path = draw_mean_maps(found, out / "classes.png", title=title)
+    save_mean_maps(found, out / "classes.npz")
+    regions = region_table(found)
+    _write_csv(regions, out / "regions.csv")
+    return [{"kind": "mean maps", "path": str(path), "regions": regions.to_dict(orient="records")}]
+
+
+def _strips(
+    run: LoadedRun, asked: Asked, wanted: Sequence[tuple[Sample, Sequence[str]]], out: Path, *, tell: Tell
+) -> list[Made]:
+    """Strips of some samples in their order, drawn unit by unit so that each network is opened once."""
+    made: dict[str, list[Made]] = {sample.id: [] for sample, _ in wanted}
+    ordered = sorted(wanted, key=lambda pair: run.units.index(pair[0].unit))
+    for _, members in groupby(ordered, key=lambda pair: pair[0].unit.unit_id):
+        group = list(members)
+        network = run.network(group[0][0].unit)
+        layers = chosen_layers(network, asked.layers)
+        for sample, asked_outputs in group:
+            tell(f"{sample.id}: fold {sample.unit.fold}")
+            outputs = asked_outputs or outputs_of(sample, answers_of(run, network, sample))
+            found = sample_maps(run, network, [(sample, output) for output in outputs], layers=layers)
+            made[sample.id] += [draw_sample(run, item, out, per_frame=asked.per_frame) for item in found]
+            if found[0].traces:
+                made[sample.id].append(draw_sample_traces(run, network, found[0], out))
+    return [one for items in made.values() for one in items]
+
+
+def _deepest(network: Network, asked: Sequence[str]) -> dict[str, Any]:
+    """The asked layers that the network has, or its deepest one."""
+    own = [name for name in asked if name in network.layers]
+    if asked and not own:
+        return chosen_layers(network, asked)
+    return chosen_layers(network, own or list(network.layers)[-1:])
+
+
+def _write_csv(table: pd.DataFrame, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, table.to_csv(index=False).encode())
