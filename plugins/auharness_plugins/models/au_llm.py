@@ -131,6 +131,8 @@ class AULLM(ModelPlugin):
     controls = ("random-llm", "frozen-llm", "no-llm", "cnn3d")
     uncrossed = ("no-llm",)
     unused = ("visual.high.*",)  # of f-mid
+    traces: ClassVar[Mapping[str, str]] = {"channel_weights": "squeeze-and-excitation weights"}
+    cam_first_frame = 1  # LED leaves out frame 0
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {},
         "tiny": {
@@ -273,6 +275,11 @@ class AULLM(ModelPlugin):
     def parameter_groups(self, module: nn.Module) -> Sequence[Mapping[str, Any]]:
         # one group, as in the code: the weight decay is on all that learns
         return [{"params": [value for value in module.parameters() if value.requires_grad]}]
+
+    def cam_layers(self, module: nn.Module) -> Mapping[str, nn.Module]:
+        assert isinstance(module, AULLMNet)
+        found = {"block1": module.visual.block1, "block2": module.visual.block2, "se": module.visual.se}
+        return {name: layer for name, layer in found.items() if layer is not None}
 
     def fit(self, unit: Unit) -> Predictor:
         base = self.shared(unit.device)
