@@ -49,7 +49,7 @@ def failed(plugin) -> dict[str, str]:
 
 def test_a_sound_plugin_passes_every_check():
     assert failed(Sound) == {}
-    assert len(check_model(Sound)) == 17
+    assert len(check_model(Sound)) == 18
 
 
 def changed(**members):
@@ -93,6 +93,9 @@ FAULTS = {
         changed(build=lambda s, t: s.body(t) if s.width == 2 else Wrapped(s.body(t), lambda x: x * torch.nan)),
         "every variant gives logits",
     ),
+    "crossed": (changed(crossed=("gone",)), "crossed presets and controls of the ablation exist"),
+    "control": (changed(controls=("tiny", "no-such-model")), "crossed presets and controls of the ablation exist"),
+    "uncrossed": (changed(uncrossed=("tiny",)), "crossed presets and controls of the ablation exist"),
     "seed": (
         changed(build=lambda s, t: seeded_by_clock(s.body(t))),
         "the same seed gives the same weights",
