@@ -50,6 +50,8 @@ Where the paper is silent or the text allows two readings (setting = default):
     unsharp) before training but has "only CLAHE" in validation, which would shift the test; `literal` does so.
 23. Frames: one drawn from each of 16 segments in training, their middles in tests, as in DFER-CLIP; `literal` spreads
     them evenly.
+24. AU scores "for interpretability and re-weighting, without altering the main feature flow" (`au_weight = 0`, off):
+    clips that show the AUs of their class may weigh more in the loss. No logit changes, and the dice loss does not.
 
 The paper has no ablation. The variants add the rows of its table 1 one by one, in its order; controls swap the mixer.
 """
@@ -58,12 +60,15 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, ClassVar, Literal
 
+import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from auharness.api import Augment, ModelPlugin, Output, Preprocess, Recipe
 from auharness.api.unit import Batch
 from auharness.errors import DataError, UsageError
+from auharness.features.au_scores import au_scores
+from auharness.features.au_weights import EMOTION_AUS, au_weights
 from auharness.hookspecs import hookimpl
 from auharness.losses import dice, focal, inverse_frequency
 from auharness.losses.focal import FocalReduction
@@ -260,6 +265,7 @@ class MambaDFER(ModelPlugin):
     smoothing: Smoothing = Field("sqrt", description="of the inverse class frequencies")
     weight_limits: tuple[float, float] = Field((0.1, 10.0), description="least and largest class weight")  # sec. 3
     focal_reduction: FocalReduction = Field("mean", description="divide by samples, or by their weights")
+    au_weight: float = Field(0.0, ge=0, description="a clip weighs 1 + this x agreement of its AU scores; 0 is off")
     dice_weight: float = Field(0.0, ge=0, description="of the Dice loss, which is logged anyway")
 
     init: Literal["weights", "none"] = Field("weights", description="starting weights: --weights FILE, or none")
@@ -305,6 +311,11 @@ class MambaDFER(ModelPlugin):
         even = [side for side in self.spatial_kernels if side % 2 == 0]
         if even:
             raise ValueError(f"spatial_kernels are odd, got {even[0]}")
+        if self.au_weight and self.preprocess.landmarks in ("haar", "mean-shape"):
+            raise ValueError(
+                f"au_weight needs landmarks that follow the face, got {self.preprocess.landmarks}; set "
+                "preprocess.landmarks=mediapipe or npz:FOLDER"
+            )
         return self
 
     def check_ready(self, *, origin: str, weights: bool) -> None:
@@ -320,6 +331,9 @@ class MambaDFER(ModelPlugin):
     def build(self, task: Task) -> nn.Module:
         if task.kind != "clip-multiclass":
             raise UsageError(f"mamba-dfer tells classes of clips apart; expected clip-multiclass, got {task.kind}")
+        unknown = [name for name in task.outputs if name not in EMOTION_AUS]
+        if self.au_weight and unknown:
+            raise UsageError(f"au_weight knows the AUs of {', '.join(EMOTION_AUS)}, got the class {unknown[0]}")
         backbone = efficientnet_v2_s() if self.backbone == "efficientnet-v2-s" else small_cnn(self.widths)
         if not self.projection and backbone.channels != self.dim:
             raise UsageError(f"projection=false needs dim={backbone.channels}, as the backbone has, got {self.dim}")
@@ -335,7 +349,8 @@ class MambaDFER(ModelPlugin):
         )
 
     def loss(self, output: Output, batch: Batch, task: Task) -> dict[str, Tensor]:
-        terms = {"focal": self._focal(output.logits, batch, task)}
+        weights = self._au_weights(batch, task) if self.au_weight else None
+        terms = {"focal": self._focal(output.logits, batch, task, sample_weights=weights)}
         if self.dice_weight:
             terms["weighted_dice"] = self.dice_weight * dice(output.logits, batch["target"])
         return terms
@@ -365,12 +380,25 @@ class MambaDFER(ModelPlugin):
         last = {"backbone": module.backbone[-1]}
         return {**found, **last} if module.early else {**last, **found}
 
-    def _focal(self, logits: Tensor, batch: Batch, task: Task) -> Tensor:
+    def _au_weights(self, batch: Batch, task: Task) -> Tensor:
+        """Weights of the coded clips of a batch, mean 1; of the others 1."""
+        target = batch["target"].cpu()
+        weights, coded = torch.ones(len(target)), target >= 0
+        points, valid = batch["landmarks"].cpu().numpy(), batch["landmarks_valid"].cpu().numpy()
+        rows = coded.nonzero()[:, 0].tolist()
+        if rows:
+            peaks = [au_scores(points[row], valid=valid[row]).peaks() for row in rows]
+            labels = [task.outputs[int(target[row])] for row in rows]
+            weights[coded] = torch.from_numpy(au_weights(peaks, labels, strength=self.au_weight))
+        return weights
+
+    def _focal(self, logits: Tensor, batch: Batch, task: Task, *, sample_weights: Tensor | None = None) -> Tensor:
         return focal(
             logits,
             batch["target"],
             weights=inverse_frequency(task.positives, smoothing=self.smoothing, limits=self.weight_limits),
             gamma=self.gamma,
+            sample_weights=sample_weights,
             reduction=self.focal_reduction,
         )
 

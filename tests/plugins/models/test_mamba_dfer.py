@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from auharness.api import Output
+from auharness.data.landmarks.mean_shape import MEAN_SHAPE
 from auharness.efficiency import count
 from auharness.errors import DataError, UsageError
 from auharness.losses import dice, focal
@@ -211,6 +212,38 @@ def test_the_loss_is_focal_with_smoothed_weights_and_dice_is_only_logged():
     torch.testing.assert_close(shown, {**terms, "dice": dice(logits, batch["target"])})
     trained = _plugin(dice_weight=0.5).loss(Output(logits), batch, task)
     torch.testing.assert_close(trained["weighted_dice"], shown["dice"] / 2)
+
+
+def _smiling(corners):
+    """Landmarks `[8,68,2]` of a face whose mouth widens and rises by so many pixels of a 100 px face."""
+    face = torch.from_numpy(MEAN_SHAPE.copy()).float() * 100
+    clip = face.repeat(8, 1, 1)
+    rise = torch.tensor([0.0, 0, 0, 0, 0.5, 1, 1, 1]) * corners
+    for point, way in ((48, -1.0), (54, 1.0)):
+        clip[:, point] += rise[:, None] * torch.tensor([way, -1.0])
+    return clip
+
+
+def test_clips_that_show_their_emotion_may_weigh_more():
+    plugin = _plugin(au_weight=2.0, preprocess={"landmarks": "mediapipe"})
+    task, logits = _task(plugin), torch.randn(4, 7, generator=torch.Generator().manual_seed(0))
+    batch = {
+        "target": torch.tensor([0, 0, -1, 0]),
+        "landmarks": torch.stack([_smiling(9.0), _smiling(0.0), _smiling(9.0), _smiling(9.0)]),
+        "landmarks_valid": torch.ones(4, 8, dtype=torch.bool),
+    }
+    found = plugin.loss(Output(logits), batch, task)["focal"]
+    each = torch.stack(
+        [_plugin().loss(Output(logits[[i]]), {"target": batch["target"][[i]]}, task)["focal"] for i in (0, 1, 3)]
+    )
+    # both smiles weigh the same, more than the face that does not move, and the mean weight is 1
+    smile = (found * 3 - each[1] * 3) / (each[0] + each[2] - 2 * each[1])
+    assert 1.05 < smile < 1.5
+    torch.testing.assert_close(found * 3, smile * (each[0] + each[2]) + (3 - 2 * smile) * each[1])
+    unseen = {**batch, "landmarks_valid": torch.zeros(4, 8, dtype=torch.bool)}
+    torch.testing.assert_close(plugin.loss(Output(logits), unseen, task)["focal"], each.mean())
+    with pytest.raises(ValueError, match="au_weight needs landmarks that follow the face, got haar"):
+        MambaDFER(au_weight=1.0)
 
 
 def test_published_weights_start_the_backbone_and_nothing_else():
