@@ -188,7 +188,7 @@ def test_a_model_that_asks_for_the_apex_is_refused_before_training(
     run: Run, casme2_tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(CNN3D, "inputs", ("clip", "apex"))
-    with pytest.raises(UsageError, match="cnn3d: no batch holds the input 'apex'; expected some of image, clip, audio"):
+    with pytest.raises(UsageError, match="cnn3d: no batch holds the input 'apex'; expected some of image, clip"):
         run(casme2_tiny)
 
 
