@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["INPUTS", "ModelPlugin", "Output"]
 
-INPUTS = ("image", "clip", "audio", "landmarks", "landmarks_valid")
+INPUTS = ("image", "clip", "landmarks", "landmarks_valid", "time_s", "audio", "audio_valid", "frame_s")
 """Batch keys that a module may ask for: pixels and sound of a sample, and what is found in them without a label."""
 
 _DECAY_RATE = re.compile(r"(^|\.)A(_\w+)?_log$")
@@ -40,7 +40,9 @@ class ModelPlugin(Plugin):
     """One model; the author names the inputs and writes `build`, everything else has a default."""
 
     inputs: ClassVar[tuple[str, ...]] = ("image",)
-    """Batch keys out of `image`, `clip`, `audio`, `landmarks`, `landmarks_valid`, given to the module in this order."""
+    """Batch keys out of `INPUTS`, given to the module in this order."""
+    per_frame: ClassVar[bool] = False
+    """Whether the model reads windows of a recording and answers for each of their frames, `[B,T,A]`."""
     score_kind: ClassVar[str] = "logit"
     """`logit`, `probability` or `margin`: what the outputs are; a probability decides at 0.5, the others at 0."""
     variants: ClassVar[tuple[str, ...]] = ()

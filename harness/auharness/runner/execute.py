@@ -18,7 +18,7 @@ from auharness.ops.backends import recorded
 from auharness.records import Key, Task
 from auharness.results.atomic import write_with
 from auharness.results.store import RunFolder
-from auharness.runner.parts import Part, make_source, make_task, reads_windows, split_validation, take_part
+from auharness.runner.parts import Part, make_source, make_task, sounds_of, split_validation, take_part
 from auharness.runner.predictions import add_targets, prediction_frame
 from auharness.runner.record import Clock, Outcome, device_name, make_record
 from auharness.runner.spec import UnitSpec
@@ -69,6 +69,7 @@ class _Work:
         indexes = [build_index(dataset) for dataset in spec.inputs.datasets.values()]
         self.index = indexes[0] if len(indexes) == 1 else Index.concat(indexes)
         self.caches = {name: CropCache(path) for name, path in spec.caches.items()}
+        self.sounds = sounds_of(self.plugin, spec.inputs.datasets)
         sources = [spec.inputs.datasets[name] for name in spec.inputs.protocol.train_on]
         self.outputs = tuple(dict.fromkeys(output for dataset in sources for output in dataset.outputs))
         self.labels = self.index.labels(self.outputs)
@@ -79,7 +80,7 @@ class _Work:
         """Train and predict without the test labels, then look at them, score and write."""
         spec, recipe = self.spec, self.plugin.recipe
         train = self._part(spec.fold.train_ids)
-        if not reads_windows(self.plugin, self.index.kind):
+        if not self.plugin.per_frame:
             train = train.coded(self.labels)
         test = self._part(spec.fold.test_ids)
         inner = derive_seed(spec.seed, spec.fold.name, "inner-val")
@@ -154,7 +155,8 @@ class _Work:
 
     def _source(self, part: Part, *, labelled: bool) -> CropSource:
         targets = part.targets(self.index, self.labels) if labelled else None
-        return make_source(part, self.plugin, kind=self.index.kind, caches=self.caches, targets=targets)
+        given: dict[str, Any] = {"kind": self.index.kind, "caches": self.caches, "sounds": self.sounds}
+        return make_source(part, self.plugin, targets=targets, **given)
 
     def _predict(self, predictor: Predictor, source: CropSource) -> np.ndarray:
         size = self.plugin.recipe.eval_batch_size

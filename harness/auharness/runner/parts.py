@@ -2,20 +2,22 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from auharness.api import ModelPlugin, Recipe
+from auharness.api import DatasetPlugin, ModelPlugin, Recipe
 from auharness.data.cache import CropCache
 from auharness.data.index import Index
+from auharness.data.sound import SoundStore
 from auharness.errors import DataError
 from auharness.records import Key, Task
 from auharness.training.clip_source import ClipSource
 from auharness.training.source import CropSource, Rows
 from auharness.training.window_source import WindowSource
 
-__all__ = ["Part", "make_source", "make_task", "part_at", "reads_windows", "split_validation", "take_part"]
+__all__ = ["Part", "make_source", "make_task", "part_at", "sounds_of", "split_validation", "take_part"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +115,6 @@ def split_validation(part: Part, recipe: Recipe, *, key: str, seed: int) -> tupl
     return part.take(np.flatnonzero(~inside)), part.take(np.flatnonzero(inside))
 
 
-def reads_windows(plugin: ModelPlugin, kind: str) -> bool:
-    """Whether a model reads windows of a recording and answers for each frame."""
-    return kind == "frame-multilabel" and plugin.preprocess.frames > 1
-
-
 def make_source(
     part: Part,
     plugin: ModelPlugin,
@@ -125,6 +122,7 @@ def make_source(
     kind: str,
     caches: dict[str, CropCache],
     targets: np.ndarray | None = None,
+    sounds: Mapping[str, SoundStore] | None = None,
 ) -> CropSource:
     """Return the batches of a part as a model reads them.
 
@@ -134,10 +132,17 @@ def make_source(
         kind: of the dataset; frames, windows of frames or clips follow from it.
         caches: dataset name -> prepared crops.
         targets: from `Part.targets`; None for rows without labels.
+        sounds: dataset name -> its sounds, for windows with sound.
     """
-    frames = WindowSource if reads_windows(plugin, kind) else CropSource
-    source = frames if kind == "frame-multilabel" else ClipSource
-    return source(part.rows, caches, targets=targets, preprocess=plugin.preprocess, augment=plugin.augment)
+    given: dict[str, Any] = {"targets": targets, "preprocess": plugin.preprocess, "augment": plugin.augment}
+    if plugin.per_frame:
+        return WindowSource(part.rows, caches, sounds=sounds, **given)
+    return (CropSource if kind == "frame-multilabel" else ClipSource)(part.rows, caches, **given)
+
+
+def sounds_of(plugin: ModelPlugin, datasets: Mapping[str, DatasetPlugin]) -> dict[str, SoundStore] | None:
+    """Return dataset name -> its sounds for a model that hears; None for one that does not."""
+    return {name: SoundStore(dataset) for name, dataset in datasets.items()} if "audio" in plugin.inputs else None
 
 
 def make_task(

@@ -118,6 +118,13 @@ def _check_inputs(plugin: ModelPlugin, kind: str, protocol: str) -> None:
     if odd is not None:
         raise UsageError(f"{plugin.name}: no batch holds the input '{odd}'; expected some of {', '.join(INPUTS)}")
     frames, clips = plugin.preprocess.frames, "clip" in plugin.inputs
+    if plugin.per_frame:
+        if kind != "frame-multilabel":
+            raise UsageError(f"{plugin.name} answers for each frame: {protocol} scores whole clips")
+        return
+    heard = next((name for name in plugin.inputs if name in ("audio", "audio_valid", "frame_s")), None)
+    if heard is not None:
+        raise UsageError(f"{plugin.name}: only models that answer for each frame are given '{heard}'")
     if kind == "frame-multilabel":
         if frames != 1 or clips:
             what = f"{plugin.name} reads clips" if clips else f"preprocess.frames is {frames}, expected 1"

@@ -19,6 +19,7 @@ from auharness.results.atomic import file_digest, write_json
 from auharness.results.schema import RunRecord, UnitRef
 from auharness.results.store import RunFolder, attempts
 from auharness.runner.inputs import Inputs
+from auharness.runner.parts import sounds_of
 from auharness.runner.plan import Plan, crop_settings
 from auharness.runner.progress import Progress
 from auharness.runner.spec import UnitSpec
@@ -35,13 +36,16 @@ class Crops:
 
 
 def prepare_crops(plan: Plan, progress: Progress) -> Crops:
-    """Fill the crop cache for the sequences that the planned folds read.
+    """Fill the crop cache for the sequences that the planned folds read, and decode their sound for a model that hears.
 
     Raises:
         DataError: if media cannot be decoded and the settings do not drop them; lists every bad file.
     """
     ids = frozenset().union(*(fold.train_ids | fold.test_ids for fold in plan.folds))
     rows = plan.index.rows(ids, key=plan.inputs.protocol.key)
+    table = plan.index.table.iloc[rows]
+    for name, sounds in (sounds_of(plan.plugin, plan.inputs.datasets) or {}).items():
+        sounds.prepare(table.loc[table["dataset"] == name, "sequence"].unique())
     return crops_of(plan.inputs, plan.index, rows, settings=crop_settings(plan.plugin), jobs=plan.jobs, tell=progress)
 
 

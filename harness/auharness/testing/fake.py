@@ -1,5 +1,6 @@
 """Tiny tasks, batches, units and indexes in memory: what a plugin meets in a run, without data."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,15 +10,16 @@ from torch import Tensor, nn
 
 from auharness.api import Batch, BatchSource, ModelPlugin, Output
 from auharness.data.landmarks.mean_shape import MEAN_SHAPE
+from auharness.data.sound import RATE
 from auharness.errors import DataError, near
 from auharness.records import Task, au_name
+from auharness.training.window_source import MARGIN_S
 
 __all__ = ["FakeIndex", "FakePredictor", "FakeSource", "FakeUnit", "fake_batch", "fake_task"]
 
 AUS = (1, 2, 4, 6, 12)  # coded in every AU dataset of the field
 CLASSES = ("happy", "sad", "neutral")
-SECOND = 16_000
-"""Audio samples."""
+FPS = 25.0
 
 
 def fake_task(plugin: ModelPlugin, kind: str = "frame-multilabel") -> Task:
@@ -52,7 +54,7 @@ def fake_batch(plugin: ModelPlugin, task: Task, *, size: int = 3, seed: int = 0)
     side, frames, channels = task.image_size, task.frames, plugin.preprocess.channels
     clip = "clip" in plugin.inputs
     batch: Batch = {
-        "target": _target(task, size, random),
+        "target": _target(plugin, task, size=size, random=random),
         "sample_id": [f"fake/S{row}/0" for row in range(size)],
         "subject": [f"S{row}" for row in range(size)],
         "time_s": torch.arange(size, dtype=torch.float64),
@@ -61,9 +63,14 @@ def fake_batch(plugin: ModelPlugin, task: Task, *, size: int = 3, seed: int = 0)
         batch["image"] = torch.randn(size, channels, side, side, generator=random)
     if clip:
         batch["clip"] = torch.randn(size, frames, channels, side, side, generator=random)
-    if "audio" in plugin.inputs:
-        batch["audio"] = 0.1 * torch.randn(size, SECOND, generator=random)
-        batch["audio_valid"] = torch.ones(size, dtype=torch.bool)
+    if plugin.per_frame:
+        times = torch.arange(frames, dtype=torch.float64) / FPS
+        batch["time_s"] = times.expand(size, frames).clone()
+        if "audio" in plugin.inputs:
+            samples = math.ceil((frames / FPS + 2 * MARGIN_S) * RATE)
+            batch["audio"] = 0.1 * torch.randn(size, samples, generator=random)
+            batch["audio_valid"] = torch.ones(size, samples, dtype=torch.bool)
+            batch["frame_s"] = (batch["time_s"] + MARGIN_S).float()
     if "landmarks" in plugin.inputs:
         shape = (size, frames, 68, 2) if clip else (size, 68, 2)
         face = 0.1 + 0.8 * torch.from_numpy(MEAN_SHAPE.copy())
@@ -182,12 +189,13 @@ class FakeIndex:
         return tuple(sorted(splits[name]))
 
 
-def _target(task: Task, size: int, random: torch.Generator) -> Tensor:
-    """`[B,A]` int8 with two entries not coded, or `[B]` with the last not coded."""
+def _target(plugin: ModelPlugin, task: Task, *, size: int, random: torch.Generator) -> Tensor:
+    """`[B,A]` int8, of frames `[B,T,A]`, with two entries not coded, or `[B]` with the last not coded."""
     if task.kind == "clip-multiclass":
         classes = torch.arange(size) % task.num_outputs
         classes[-1] = -1
         return classes.to(torch.int8)
-    target = torch.randint(0, 2, (size, task.num_outputs), generator=random).to(torch.int8)
-    target[0, 0] = target[-1, -1] = -1
+    shape = (size, task.frames, task.num_outputs) if plugin.per_frame else (size, task.num_outputs)
+    target = torch.randint(0, 2, shape, generator=random).to(torch.int8)
+    target.view(-1)[[0, -1]] = -1
     return target

@@ -4,19 +4,26 @@ A recording has a place for every frame number from its first row to its last. A
 nearest row's crop and is not coded, so that the distances between frames stay what they were.
 """
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Final
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from auharness.api import Batch
+from auharness.api import Augment, Batch, Preprocess
 from auharness.data.cache import CropCache
+from auharness.data.sound import RATE, SoundStore
 from auharness.training.augment import augmented, plain
-from auharness.training.source import CropSource
+from auharness.training.source import CropSource, Rows
 
-__all__ = ["WindowSource", "window_starts"]
+__all__ = ["MARGIN_S", "WindowSource", "window_starts"]
+
+MARGIN_S: Final = 0.5
+"""Seconds of sound before the first frame of a window and behind its last."""
 
 
 def window_starts(length: int, window: int, stride: int) -> list[int]:
@@ -42,7 +49,12 @@ class _Recording:
     shown: np.ndarray
     """`[n]` row whose crop is shown there."""
     time_s: np.ndarray
-    """`[n]` seconds since frame 0."""
+    """`[n]` seconds since frame 0, or since the beginning of the recording where the data say so."""
+
+    def longest(self, window: int) -> float:
+        """Seconds from the first frame of a window to its last, in the longest."""
+        last = np.minimum(np.arange(len(self.time_s)) + window, len(self.time_s)) - 1
+        return float((self.time_s[last] - self.time_s).max())
 
 
 class WindowSource(CropSource):
@@ -51,7 +63,26 @@ class WindowSource(CropSource):
     A sample of a batch is a window. Without a generator the windows lie `preprocess.stride` frames apart, and `gather`
     averages what they say of a frame; with one an epoch is `augment.windows` windows of each recording, drawn anew.
     A recording shorter than a window repeats its last frame, not coded.
+
+    With `sounds` there are also `audio [B,S]` (16 kHz, in [-1, 1)), `audio_valid [B,S]` (False where nothing is
+    recorded; 0 there) and `frame_s [B,T]`, the time of each frame in that sound. It begins `MARGIN_S` before the first
+    frame; S is the same for all windows and reaches `MARGIN_S` behind the last frame of the longest.
     """
+
+    def __init__(
+        self,
+        rows: Rows,
+        caches: dict[str, CropCache],
+        *,
+        targets: np.ndarray | None,
+        preprocess: Preprocess,
+        augment: Augment,
+        sounds: Mapping[str, SoundStore] | None = None,
+    ) -> None:
+        super().__init__(rows, caches, targets=targets, preprocess=preprocess, augment=augment)
+        self._sounds = sounds
+        longest = max(recording.longest(preprocess.frames) for recording in self._recordings)
+        self._samples = math.ceil((longest + 2 * MARGIN_S) * RATE)
 
     def __len__(self) -> int:
         """Windows of one epoch."""
@@ -84,7 +115,10 @@ class WindowSource(CropSource):
         windows = [self._windows[i] if generator is None else self._drawn(i, generator) for i in which]
         places = [self._places(*window) for window in windows]
         batch = self._clip(np.stack([shown for _, shown, _ in places]), generator)
-        batch["time_s"] = torch.from_numpy(np.stack([time_s for *_, time_s in places]))
+        time_s = np.stack([times for *_, times in places])
+        batch["time_s"] = torch.from_numpy(time_s)
+        if self._sounds is not None:
+            batch |= self._sound(self._sounds, [int(shown[0]) for _, shown, _ in places], time_s)
         if self._targets is not None:
             row = torch.from_numpy(np.stack([row for row, *_ in places]))
             batch["target"] = self._targets[row].masked_fill(row[..., None] < 0, -1)
@@ -125,6 +159,16 @@ class WindowSource(CropSource):
             return x.unflatten(0, shown.shape)  # type: ignore[no-untyped-call]  # torch leaves it untyped
 
         return {"clip": by_window(clip), "landmarks": by_window(points), "landmarks_valid": by_window(valid)}
+
+    def _sound(self, sounds: Mapping[str, SoundStore], rows: list[int], time_s: np.ndarray) -> Batch:
+        """Return the sound of windows by a row of each and the times `[B,T]` of their frames."""
+        starts = time_s[:, 0] - MARGIN_S
+        read = [
+            sounds[self.rows.datasets[row]].read(self.rows.sequences[row], start, self._samples)
+            for row, start in zip(rows, starts.tolist(), strict=True)
+        ]
+        audio, valid = (torch.from_numpy(np.stack(parts)) for parts in zip(*read, strict=True))
+        return {"audio": audio, "audio_valid": valid, "frame_s": torch.from_numpy(time_s - starts[:, None]).float()}
 
     def _locate(self, caches: dict[str, CropCache]) -> None:
         super()._locate(caches)

@@ -175,8 +175,9 @@ def test_a_plugin_may_refuse_the_kinds_it_does_not_do():
     assert failed(changed(build=build)) == {}
 
 
-class Clips(Sound):
-    inputs = ("clip", "audio", "landmarks")
+class Heard(Sound):
+    inputs = ("clip", "audio", "landmarks", "frame_s")
+    per_frame = True
     preprocess: Preprocess = Preprocess(resize=32, crop=32, frames=4)
 
     def build(self, task):
@@ -185,20 +186,29 @@ class Clips(Sound):
                 super().__init__()
                 self.head = nn.Linear(3, task.num_outputs)
 
-            def forward(self, clip, audio, landmarks):
+            def forward(self, clip, audio, landmarks, frame_s):
                 assert clip.shape[1:] == (4, 3, SIDE, SIDE) and landmarks.shape[1:] == (4, 68, 2)
-                means = clip.mean(dim=(1, 3, 4)) + audio.mean(1, keepdim=True) + landmarks.mean(dim=(1, 2, 3))[:, None]
+                assert (frame_s > 0).all() and (16_000 * frame_s < audio.shape[1]).all()
+                means = clip.mean(dim=(3, 4)) + audio.mean(1)[:, None, None] + landmarks.mean(dim=(2, 3))[..., None]
                 return Output(self.head(means), {"means": means})
 
         return Net()
 
 
-def test_clips_audio_and_landmarks_are_given_in_order():
-    assert failed(Clips) == {}
+class HeardOnce(Heard):
+    per_frame = False
+
+
+def test_a_model_of_windows_answers_for_each_frame():
+    assert failed(Heard) == {}
+
+
+def test_sound_goes_only_to_models_of_windows():
+    assert "KeyError: 'audio'" in failed(HeardOnce)["logits are [B,A], finite"]
 
 
 def test_landmarks_lie_inside_the_crop():
-    model = Clips()
+    model = Heard()
     batch = fake_batch(model, fake_task(model), size=4)
     assert batch["landmarks"].min() > 0 and batch["landmarks"].max() < model.preprocess.crop
 

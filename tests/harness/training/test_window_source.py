@@ -1,5 +1,6 @@
 """Windows of frames from the crop cache, on crops made by hand."""
 
+import wave
 from pathlib import Path
 
 import cv2
@@ -8,11 +9,12 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from auharness.api import Augment, Preprocess
+from auharness.api import Augment, DatasetPlugin, Preprocess
 from auharness.data.cache import CropCache, CropSettings
+from auharness.data.sound import SoundStore
 from auharness.records import FrameRecord, Media
 from auharness.training.source import Rows
-from auharness.training.window_source import WindowSource, window_starts
+from auharness.training.window_source import MARGIN_S, WindowSource, window_starts
 
 FRAMES = {"a": [3, 4, 5, 8, 9, 10, 11], "b": [1, 2]}  # two numbers of `a` have no row
 STILL = Augment(flip=0, random_crop=False, brightness=0, contrast=0, saturation=0)
@@ -50,7 +52,7 @@ def caches(tmp_path_factory) -> dict[str, CropCache]:
     return {"wild": cache}
 
 
-def source(caches, *, order=None, augment=STILL, labelled=True) -> WindowSource:
+def source(caches, *, order=None, augment=STILL, labelled=True, sounds=None) -> WindowSource:
     records = ROWS if order is None else [ROWS[i] for i in order]
     rows = Rows(
         sample_ids=[x.id for x in records],
@@ -61,7 +63,7 @@ def source(caches, *, order=None, augment=STILL, labelled=True) -> WindowSource:
         time_s=np.array([x.frame / 10 for x in records]),
     )
     targets = np.array([[x.frame % 2, 1] for x in records], np.int8) if labelled else None
-    return WindowSource(rows, caches, targets=targets, preprocess=GREY, augment=augment)
+    return WindowSource(rows, caches, targets=targets, preprocess=GREY, augment=augment, sounds=sounds)
 
 
 def shown(batch) -> list[list[int]]:
@@ -144,3 +146,55 @@ def test_no_place_is_left_out(length, window, stride):
 def test_windows_that_leave_gaps_are_refused():
     with pytest.raises(ValidationError, match="stride is 9, expected at most frames, which is 8"):
         Preprocess(frames=8, stride=9)
+
+
+class Sounding(DatasetPlugin):
+    """Recording `a` has a second of sound, 1 at each sample whose number is a multiple of 1,600; `b` has none."""
+
+    name = "wild"
+    aus = (1,)
+
+    def records(self):
+        return iter(())
+
+    def audio(self, sequence):
+        return "a.wav" if sequence == "a" else None
+
+
+@pytest.fixture
+def sounds(tmp_path) -> dict[str, SoundStore]:
+    clicks = np.zeros(16_000, np.int16)
+    clicks[::1600] = 2**14
+    with wave.open(str(tmp_path / "a.wav"), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16_000)
+        file.writeframes(clicks.tobytes())
+    return {"wild": SoundStore(Sounding(root=tmp_path), folder=tmp_path / "kept")}
+
+
+def test_each_frame_lies_at_its_own_time_in_the_sound_of_its_window(caches, sounds):
+    (batch,) = source(caches, sounds=sounds).batches(9)
+    # the longest window is 0.3 s from its first frame to its last
+    assert batch["audio"].shape == batch["audio_valid"].shape == (4, round((0.3 + 2 * MARGIN_S) * 16_000))
+    assert batch["frame_s"].dtype == torch.float32
+    # frame n is at n / 10 s, where the sound clicks while there is any; in the first three windows
+    for audio, valid, frame_s, time_s in zip(
+        *(batch[x][:3] for x in ("audio", "audio_valid", "frame_s", "time_s")), strict=True
+    ):
+        for at, time in zip((frame_s * 16_000).round().long().tolist(), time_s.tolist(), strict=True):
+            inside = time < 1
+            assert bool(valid[at]) == inside
+            assert float(audio[at]) == (0.5 if inside else 0)
+            assert not audio[at + 1 : at + 1599].any()
+
+
+def test_a_recording_without_sound_is_zero_and_marked(caches, sounds):
+    (batch,) = source(caches, sounds=sounds).batches(9)
+    assert not batch["audio"][3].any()
+    assert not batch["audio_valid"][3].any()
+
+
+def test_without_sounds_there_is_none_in_a_batch(caches):
+    (batch,) = source(caches).batches(9)
+    assert not {"audio", "audio_valid", "frame_s"} & batch.keys()
