@@ -80,7 +80,7 @@ def draw_confusion(counts: NDArray[np.int64], columns: Sequence[str], path: Path
 
 
 def _cell(axis: Any, row: int, column: int, *, share: float, count: int) -> None:
-    colour = "white" if share > 55 else INK
+    colour = "white" if share > 55 else INK if count or row == column else MUTED
     text = "n/a" if np.isnan(share) else f"{share:.1f} %"
     weight = "bold" if row == column else "normal"
     axis.text(column, row - 0.1, text, ha="center", va="center", fontsize=8.5, color=colour, fontweight=weight)

@@ -91,10 +91,11 @@ def draw_curves(table: pd.DataFrame, path: Path, *, title: str) -> Path:
 def _draw(axis: Any, table: pd.DataFrame, name: str) -> None:
     lines = table.pivot_table(index="epoch", columns=["fold", "seed"], values="value", sort=True)
     colour = _TEST if name.startswith(TEST) else _MEAN
+    several = lines.shape[1] > 1
     for number, column in enumerate(lines):
-        label = "fold" if number == 0 else None
-        axis.plot(lines.index, lines[column], color=MUTED, linewidth=0.7, alpha=0.55, label=label)
-    if lines.shape[1] > 1:
+        style = {"color": MUTED, "linewidth": 0.7, "alpha": 0.55} if several else {"color": colour, "linewidth": 1.6}
+        axis.plot(lines.index, lines[column], label="fold" if number == 0 else None, **style)
+    if several:
         # only where all lines go on: an early end of one would look like a change of the mean
         whole = lines.dropna()
         axis.plot(whole.index, whole.mean(axis=1), color=colour, linewidth=2.0, label=f"mean of {lines.shape[1]}")

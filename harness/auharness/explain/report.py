@@ -66,7 +66,7 @@ def explain_run(run: LoadedRun, asked: Asked, out: Path, *, tell: Tell) -> list[
         return made
     if asked.mean_of:
         made += _means(run, asked, out, tell)
-    best = [(sample, asked.outputs or (output,)) for sample, output in surest(run)]
+    best = [(sample, asked.outputs or _with_truth(sample, output)) for sample, output in surest(run)]
     return made + _strips(run, asked, best, out, tell=tell)
 
 
@@ -99,6 +99,12 @@ def compare_runs(runs: Sequence[LoadedRun], asked: Asked, out: Path, *, tell: Te
     return made
 
 
+def _with_truth(sample: Sample, output: str) -> tuple[str, ...]:
+    """The predicted class and, where it is wrong, the true one; an AU alone."""
+    true = [name for name, value in sample.truth.items() if value == 1] if sample.unit.kind == "classes" else []
+    return tuple(dict.fromkeys((output, *true)))
+
+
 def _check_maps(run: LoadedRun) -> None:
     """Refuse a run without anything to map, before its data are looked for."""
     if not run.has_weights:
@@ -113,7 +119,7 @@ def _curves(run: LoadedRun, out: Path, tell: Tell) -> list[Made]:
     if table.empty:
         tell(f"{run.record.model} logged no epochs, so there are no training curves")
         return []
-    title = f"{run.name} on {run.record.protocol}: training of {len(run.units)} units"
+    title = f"{run.name} on {run.record.protocol}: training of {_count(len(run.units), 'unit')}"
     path = draw_curves(table, out / "curves.png", title=title)
     _write_csv(table, out / "curves.csv")
     return [{"kind": "curves", "path": str(path), "quantities": list(dict.fromkeys(table["quantity"]))}]
@@ -127,8 +133,8 @@ def _confusion(run: LoadedRun, out: Path) -> list[Made]:
         return []
     counts = total_confusion(run.units)
     folds, seeds = len({unit.fold for unit in run.units}), len({unit.seed for unit in run.units})
-    title = f"{run.name} on {run.record.protocol}: {counts.sum()} test clips of {folds} folds"
-    title += f", {seeds} seeds" if seeds > 1 else ""
+    title = f"{run.name} on {run.record.protocol}: {counts.sum()} test clips of {_count(folds, 'fold')}"
+    title += f", {_count(seeds, 'seed')}" if seeds > 1 else ""
     path = draw_confusion(counts, run.columns, out / "confusion.png", title=title)
     _write_csv(confusion_table(run.units), out / "confusion.csv")
     return [{"kind": "confusion", "path": str(path), "classes": list(run.columns), "counts": counts.tolist()}]
@@ -174,6 +180,10 @@ def _deepest(network: Network, asked: Sequence[str]) -> dict[str, Any]:
     if asked and not own:
         return chosen_layers(network, asked)
     return chosen_layers(network, own or list(network.layers)[-1:])
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _write_csv(table: pd.DataFrame, path: Path) -> None:

@@ -84,7 +84,8 @@ def _titles(run: LoadedRun, item: SampleMaps) -> tuple[str, str]:
 def _where(run: LoadedRun, item: SampleMaps) -> str:
     unit = item.sample.unit
     seed = f", seed {unit.seed}" if len({one.seed for one in run.units}) > 1 else ""
-    return f"{item.sample.id}{_mark(item.sample)}   {run.name}, fold {unit.fold}{seed}"
+    fold = unit.fold if unit.fold.startswith("fold") else f"fold {unit.fold}"
+    return f"{item.sample.id}{_mark(item.sample)}   {run.name}, {fold}{seed}"
 
 
 def _mark(sample: Sample) -> str:
