@@ -7,7 +7,7 @@ the public code, whose network this is.
 
 Differs from the code in:
 - the last epoch is kept, where it takes the best one on the test fold; the last, smaller batch trains, too.
-- a random crop of 112 out of 128 pixels stands for a random resized crop.
+- random resized crops are cut from frames of 112 pixels, there from the recorded ones.
 - a clip of fewer frames than the network reads repeats its last one, where the code leaves short clips out.
 """
 
@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from auharness.api import Augment, ModelPlugin, Preprocess, Recipe
 from auharness.hookspecs import hookimpl
+from auharness.nn.cam_layers import stage_layers
 from auharness.nn.encoder import Block
 from auharness.nn.mixers import Attention
 from auharness.nn.resnet2d import ClipResNet
@@ -109,9 +110,17 @@ class FormerDFER(ModelPlugin):
         "paper": {},
         "tiny": {
             "width": 16,
-            "preprocess": {"resize": 48, "crop": 48, "frames": 8},
-            "augment": {"random_crop": False},
-            "recipe": {"optimiser": "adam", "epochs": 10, "batch_size": 16, "lr": 1e-3, "schedule": "cosine"},
+            "preprocess": {"resize": 48, "crop": 48, "frames": 8, "channels": 1},
+            "augment": {"random_resized_crop": (0.8, 1.0)},
+            "recipe": {
+                "optimiser": "adamw",
+                "epochs": 16,
+                "batch_size": 16,
+                "lr": 1e-3,
+                "weight_decay": 0.05,
+                "schedule": "cosine",
+                "warmup": 0.1,
+            },
         },
     }
 
@@ -124,14 +133,16 @@ class FormerDFER(ModelPlugin):
     preprocess: Preprocess = Preprocess(
         align="none",
         landmarks="mean-shape",
-        resize=128,
+        resize=112,
         crop=112,
         frames=16,
         sampler="former-dfer",
         mean=(0.0, 0.0, 0.0),
         std=(1.0, 1.0, 1.0),
     )
-    augment: Augment = Augment(flip=0.5, random_crop=True, brightness=0, contrast=0, saturation=0)
+    augment: Augment = Augment(
+        flip=0.5, random_resized_crop=(0.08, 1.0), random_crop=False, brightness=0, contrast=0, saturation=0
+    )
     recipe: Recipe = Recipe(
         optimiser="sgd", lr=0.01, nesterov=False, weight_decay=1e-4, schedule="step", epochs=100, batch_size=32
     )
@@ -148,6 +159,9 @@ class FormerDFER(ModelPlugin):
     def parameter_groups(self, module: nn.Module) -> Sequence[Mapping[str, Any]]:
         # one group, so the decay of weights is on positions, norms and biases, too
         return [{"params": list(module.parameters())}]
+
+    def cam_layers(self, module: nn.Module) -> Mapping[str, nn.Module]:
+        return stage_layers(module)
 
 
 @hookimpl

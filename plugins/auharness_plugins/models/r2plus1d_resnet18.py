@@ -10,8 +10,8 @@ branches, because 47 G are more than R(2+1)D-18 takes alone: these take 48.3 GMA
 more than printed, and 42,483,812 parameters with 7 classes.
 
 Recipe: Former-DFER's, under which the video baselines are compared here. Differs from it in: the last epoch is kept,
-where it takes the best one on the test fold; the last, smaller batch trains, too; a random crop of 112 out of 128
-pixels stands for its random resized crop.
+where it takes the best one on the test fold; the last, smaller batch trains, too; random resized crops are cut from
+frames of 112 pixels, there from the recorded ones.
 
 `--weights` takes torchvision's names behind `video.` and `frames.`; either branch may be missing.
 """
@@ -54,9 +54,17 @@ class R2Plus1DResNet18(ModelPlugin):
         "paper": {},
         "tiny": {
             "width": 8,
-            "preprocess": {"resize": 48, "crop": 48, "frames": 8},
-            "augment": {"random_crop": False},
-            "recipe": {"optimiser": "adam", "epochs": 10, "batch_size": 16, "lr": 2e-3, "schedule": "cosine"},
+            "preprocess": {"resize": 48, "crop": 48, "frames": 8, "channels": 1},
+            "augment": {"random_resized_crop": (0.8, 1.0)},
+            "recipe": {
+                "optimiser": "adamw",
+                "epochs": 12,
+                "batch_size": 16,
+                "lr": 1e-3,
+                "weight_decay": 0.05,
+                "schedule": "cosine",
+                "warmup": 0.1,
+            },
         },
     }
 
@@ -66,14 +74,16 @@ class R2Plus1DResNet18(ModelPlugin):
     preprocess: Preprocess = Preprocess(
         align="none",
         landmarks="mean-shape",
-        resize=128,
+        resize=112,
         crop=112,
         frames=16,
         sampler="dfer-clip",
         mean=(0.0, 0.0, 0.0),
         std=(1.0, 1.0, 1.0),
     )
-    augment: Augment = Augment(flip=0.5, random_crop=True, brightness=0, contrast=0, saturation=0)
+    augment: Augment = Augment(
+        flip=0.5, random_resized_crop=(0.08, 1.0), random_crop=False, brightness=0, contrast=0, saturation=0
+    )
     recipe: Recipe = Recipe(
         optimiser="sgd", lr=0.01, nesterov=False, weight_decay=1e-4, schedule="step", epochs=100, batch_size=32
     )
@@ -90,6 +100,10 @@ class R2Plus1DResNet18(ModelPlugin):
     def parameter_groups(self, module: nn.Module) -> Sequence[Mapping[str, Any]]:
         # one group, as in Former-DFER
         return [{"params": list(module.parameters())}]
+
+    def cam_layers(self, module: nn.Module) -> Mapping[str, nn.Module]:
+        branches = ("video", "frames")
+        return {f"{name}-layer4": module.get_submodule(f"{name}.layer4") for name in branches}
 
 
 @hookimpl

@@ -13,8 +13,8 @@ differs from the repository in the border of its first pool and in its first wei
 DFER's.
 
 Differs from the sources of these recipes in: the last epoch is kept, where they take the best one on the test fold;
-the last, smaller batch trains, too; a random crop of 112 out of 128 pixels stands for Former-DFER's random resized
-crop.
+the last, smaller batch trains, too; random resized crops are cut from frames of 112 pixels, in Former-DFER from the
+recorded ones.
 
 `--weights` takes torchvision's names of a ResNet-18, so its weights of ImageNet-1K.
 """
@@ -27,6 +27,7 @@ from torch import Tensor, nn
 
 from auharness.api import Augment, ModelPlugin, Preprocess, Recipe
 from auharness.hookspecs import hookimpl
+from auharness.nn.cam_layers import stage_layers
 from auharness.nn.frame_rnn import FrameRNN, Pool
 from auharness.nn.resnet2d import BlockKind, ClipResNet
 from auharness.nn.vision import check_start
@@ -45,17 +46,25 @@ class ResNet18LSTM(ModelPlugin):
         "tiny": {
             "width": 16,
             "hidden": 64,
-            "preprocess": {"resize": 48, "crop": 48, "frames": 8},
-            "augment": {"random_crop": False},
-            "recipe": {"optimiser": "adam", "epochs": 10, "batch_size": 16, "lr": 2e-3, "schedule": "cosine"},
+            "preprocess": {"resize": 48, "crop": 48, "frames": 8, "channels": 1},
+            "augment": {"random_resized_crop": (0.8, 1.0)},
+            "recipe": {
+                "optimiser": "adamw",
+                "epochs": 24,
+                "batch_size": 16,
+                "lr": 2e-3,
+                "weight_decay": 0.05,
+                "schedule": "cosine",
+                "warmup": 0.1,
+            },
         },
         "dfew-paper": {
             "block": "bottleneck",
             "hidden": 256,
             "layers": 3,
             "pool": "flatten",
-            "preprocess": {"resize": 112, "sampler": "linspace"},
-            "augment": {"flip": 0.0, "random_crop": False, "temporal_jitter": True},
+            "preprocess": {"sampler": "linspace"},
+            "augment": {"flip": 0.0, "random_resized_crop": None, "temporal_jitter": True},
             "recipe": {
                 "optimiser": "adam",
                 "lr": 1e-3,
@@ -77,14 +86,16 @@ class ResNet18LSTM(ModelPlugin):
     preprocess: Preprocess = Preprocess(
         align="none",
         landmarks="mean-shape",
-        resize=128,
+        resize=112,
         crop=112,
         frames=16,
         sampler="dfer-clip",
         mean=(0.0, 0.0, 0.0),
         std=(1.0, 1.0, 1.0),
     )
-    augment: Augment = Augment(flip=0.5, random_crop=True, brightness=0, contrast=0, saturation=0)
+    augment: Augment = Augment(
+        flip=0.5, random_resized_crop=(0.08, 1.0), random_crop=False, brightness=0, contrast=0, saturation=0
+    )
     recipe: Recipe = Recipe(
         optimiser="sgd", lr=0.01, nesterov=False, weight_decay=1e-4, schedule="step", epochs=100, batch_size=32
     )
@@ -112,6 +123,9 @@ class ResNet18LSTM(ModelPlugin):
     def parameter_groups(self, module: nn.Module) -> Sequence[Mapping[str, Any]]:
         # one group, as in Former-DFER
         return [{"params": list(module.parameters())}]
+
+    def cam_layers(self, module: nn.Module) -> Mapping[str, nn.Module]:
+        return stage_layers(module)
 
 
 @hookimpl
