@@ -4,6 +4,7 @@ import re
 from bisect import bisect_left, insort
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import numpy.typing as npt
 
 from auharness.errors import DataError
 
-__all__ = ["DECODERS", "count_video_frames", "read_image", "read_video_frames", "scan_video_frames"]
+__all__ = ["DECODERS", "count_video_frames", "read_image", "read_video_frames", "scan_video_frames", "video_times"]
 
 Image = npt.NDArray[np.uint8]
 
@@ -80,6 +81,29 @@ def count_video_frames(path: Path) -> int:
     with _opened(path) as container:
         # a packet holds one picture, see `_numbered`
         return sum(1 for packet in container.demux(container.streams.video[0]) if packet.size and not packet.is_discard)
+
+
+def video_times(path: Path) -> npt.NDArray[np.float64]:
+    """Return when each picture of a video's first video stream is shown, without decoding: `[n]` seconds, ascending.
+
+    Time 0 is the beginning of the file's earliest stream, so that times are those of the sound beside the pictures. The
+    frame rate may vary. Where stamps are missing or cannot be trusted, pictures are taken to follow each other evenly.
+
+    Raises:
+        DataError: if the file is missing, empty, no video, or has no video stream, or neither stamps nor a frame rate.
+    """
+    with _opened(path) as container:
+        stream = container.streams.video[0]
+        packets = [packet for packet in container.demux(stream) if packet.size and not packet.is_discard]
+        stamps = [packet.pts for packet in packets if packet.pts is not None]
+        if len(stamps) < len(packets) or (container.format.name == "avi" and stream.codec_context.has_b_frames):
+            if not stream.average_rate:
+                raise DataError(f"{path}: expected time stamps or a frame rate, got neither")
+            return np.arange(len(packets)) / float(stream.average_rate)
+        unit = stream.time_base or Fraction(1, av.time_base)
+        start = (container.start_time or 0) / av.time_base
+        # multiplied first: 1001 k / 30000 is exact where k times 1001 / 30000 is not
+        return np.maximum(np.sort(stamps) * float(unit.numerator) / unit.denominator - start, 0)
 
 
 def read_video_frames(path: Path, frames: Sequence[int]) -> Iterator[tuple[int, Image]]:

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from auharness.data.decode import count_video_frames, read_image, read_video_frames, scan_video_frames
+from auharness.data.decode import count_video_frames, read_image, read_video_frames, scan_video_frames, video_times
 from auharness.errors import DataError
 
 
@@ -195,3 +195,43 @@ def test_what_is_no_video_is_refused(tmp_path, fault):
 def test_frames_must_ascend(tmp_path, frames):
     with pytest.raises(ValueError, match="strictly increasing"):
         list(read_video_frames(tmp_path / "v.avi", frames))
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"), [("a.mp4", "libx264"), ("b.mkv", "libx264"), ("c.avi", "libx264"), ("d.avi", "mjpeg")]
+)
+def test_times_of_an_even_film_are_those_of_its_rate_whatever_the_order_of_storage(tmp_path, name, codec):
+    video(tmp_path / name, codec, 50, pix_fmt="yuvj420p" if codec == "mjpeg" else "yuv420p")
+    np.testing.assert_array_equal(video_times(tmp_path / name), np.arange(50) / 20)
+
+
+def test_times_follow_the_stamps_when_the_rate_varies(tmp_path):
+    stamps = [0, 1, 4, 9, 10, 20]
+    video(tmp_path / "a.mp4", "mpeg4", 6, stamps=stamps)
+    np.testing.assert_array_equal(video_times(tmp_path / "a.mp4"), np.array(stamps) / 20)
+
+
+@pytest.mark.parametrize("sound", [True, False])
+def test_time_0_is_where_the_earliest_stream_begins(tmp_path, sound):
+    path = tmp_path / "a.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=20)
+        stream.width, stream.height = 96, 64
+        track = container.add_stream("aac", rate=16000) if sound else None
+        for number in range(4):
+            frame = av.VideoFrame.from_ndarray(coded(number), format="rgb24")
+            frame.pts, frame.time_base = number + 5, Fraction(1, 20)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+        if track is not None:
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, 16000), np.int16), format="s16", layout="mono")
+            frame.rate, frame.pts = 16000, 0
+            container.mux(track.encode(frame))
+            container.mux(track.encode())
+    np.testing.assert_allclose(video_times(path), (np.arange(4) + (5 if sound else 0)) / 20, atol=1e-9)
+
+
+def test_times_of_no_video_are_refused(tmp_path):
+    (tmp_path / "a.mp4").write_bytes(b"no video")
+    with pytest.raises(DataError, match=r"a\.mp4: expected a video that FFmpeg reads"):
+        video_times(tmp_path / "a.mp4")
