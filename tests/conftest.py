@@ -94,6 +94,14 @@ def dfew_tiny() -> Path:
 
 
 @pytest.fixture(scope="session")
+def affwild2_tiny() -> Path:
+    """The Aff-Wild2 stand-in of size tiny, 4 training, 2 validation and 1 test video of 40 to 65 rows, with sound."""
+    from auharness.data.synthetic.standin import ensure_standin
+
+    return ensure_standin("affwild2", size="tiny", jobs=1)
+
+
+@pytest.fixture(scope="session")
 def bp4d_mini(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Six subjects of the BP4D stand-in, two of each part, one task of six frames: 36 rows. Not to be changed."""
     return _write_mini(tmp_path_factory, "bp4d", frames=6, tasks=("T7",))

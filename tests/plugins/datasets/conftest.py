@@ -1,4 +1,5 @@
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from fractions import Fraction
 from pathlib import Path
 
 import cv2
@@ -6,6 +7,8 @@ import numpy as np
 import pytest
 import scipy.io
 from openpyxl import Workbook
+
+from auharness.data.synthetic.film_file import write_film
 
 Sheet = Sequence[Sequence[object]]
 
@@ -165,5 +168,48 @@ def dfew_root(tmp_path: Path) -> Callable[..., Path]:
                 for image in images:
                     (place / image.format(int(name))).touch()
         return root
+
+    return write
+
+
+AFFWILD2_HEADER = "AU1,AU2,AU4,AU6,AU7,AU10,AU12,AU15,AU23,AU24,AU25,AU26"
+
+
+@pytest.fixture
+def affwild2_root(tmp_path: Path) -> Callable[..., Path]:
+    """Write the label file of one video and its empty images; call again to add videos.
+
+    A row is written as it is, or given as one label for all AUs; images are numbers, or names as they are.
+    """
+
+    def write(
+        rows: Sequence[int | str],
+        images: Iterable[int | str] = (1,),
+        *,
+        video: str = "v",
+        part: str = "AU_Detection_Challenge/Train_Set",
+        header: str = AFFWILD2_HEADER,
+        folder: str = "cropped_aligned",
+    ) -> Path:
+        sheet = tmp_path / part / f"{video}.txt"
+        sheet.parent.mkdir(parents=True, exist_ok=True)
+        lines = [row if isinstance(row, str) else ",".join([str(row)] * 12) for row in rows]
+        sheet.write_text("\n".join([header, *lines]) + "\n")
+        (tmp_path / folder / video).mkdir(parents=True, exist_ok=True)
+        for image in images:
+            (tmp_path / folder / video / (image if isinstance(image, str) else f"{image:05d}.jpg")).touch()
+        return tmp_path
+
+    return write
+
+
+@pytest.fixture
+def film(tmp_path: Path) -> Callable[..., Path]:
+    """Write a film of grey pictures at these ticks of 1/30000 s, below the root."""
+
+    def write(name: str, ticks: Sequence[int], *, rate: Fraction = Fraction(25)) -> Path:
+        pictures = [np.full((32, 48, 3), 5 * number % 256, np.uint8) for number in range(len(ticks))]
+        write_film(tmp_path / name, pictures, ticks, rate=rate, size=(32, 48), sound=np.zeros(8000, np.float32))
+        return tmp_path / name
 
     return write

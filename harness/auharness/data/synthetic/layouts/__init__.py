@@ -13,6 +13,7 @@ from auharness.errors import UsageError, near
 __all__ = ["LAYOUTS", "Layout", "load_layout", "write_file"]
 
 LAYOUTS: Mapping[str, str] = {
+    "affwild2": "auharness.data.synthetic.layouts.affwild2",
     "bp4d": "auharness.data.synthetic.layouts.bp4d",
     "casme2": "auharness.data.synthetic.layouts.casme2",
     "dfew": "auharness.data.synthetic.layouts.dfew",
