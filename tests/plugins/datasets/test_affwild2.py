@@ -218,7 +218,8 @@ def test_times_of_a_varying_rate_are_exact_and_go_on_behind_the_film(
     root = affwild2_root([0] * 8, [1, 2, 3])
     usual = np.median(np.diff(ticks))
     expected = np.array([*ticks, ticks[-1] + usual, ticks[-1] + 2 * usual]) / 30000
-    np.testing.assert_allclose([record.time_s for record in read(root)], expected, rtol=1e-12)
+    found = np.array([record.time_s for record in read(root)], float)
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
     assert remarks(root) == {"n_videos": 1, "n_filled": 5, "n_length_differs": 1}
 
 

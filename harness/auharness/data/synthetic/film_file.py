@@ -33,10 +33,12 @@ def write_film(
     Args:
         path: ends in `.mp4` or `.avi`.
         pictures: uint8 [height, width, 3] RGB, one per tick.
-        ticks: when each is shown. An avi file has no clock: there they must be evenly spaced, at `rate`.
+        ticks: when each is shown. An avi file has no clock: there they must be evenly spaced, at `rate`. An mp4 file
+            keeps the first one to a thousandth of a second, which is 30 ticks, and the others exactly.
         rate: pictures per second, on average.
         size: height and width in pixels, both even.
-        sound: mono [n] in [-1, 1] that begins at tick 0; None for a film without a sound track.
+        sound: mono [n] in [-1, 1] that begins at tick 0, on both channels of an mp4 file; None for a film without a
+            sound track.
         sound_rate: its samples per second.
     """
     even = path.suffix == ".avi"
@@ -52,7 +54,10 @@ def write_film(
             # pictures are stored in another order than they are shown, as in most films
             stream.codec_context.max_b_frames = 2
         # streams must stand before the first packet
-        track = None if sound is None else container.add_stream("pcm_s16le" if even else "aac", rate=sound_rate)
+        track = None
+        if sound is not None:
+            track = container.add_stream("pcm_s16le" if even else "aac", rate=sound_rate)
+            track.layout = "mono" if even else "stereo"
         for number, (picture, tick) in enumerate(zip(pictures, ticks, strict=True)):
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
             frame.pts, frame.time_base = number if even else tick, stream.codec_context.time_base

@@ -34,13 +34,13 @@ _ACTS: Mapping[str, tuple[float, float, float]] = {
 """Kind -> (share of the acts, shortest, longest in seconds)."""
 
 _RAISED: Mapping[str, Mapping[int, float]] = {
-    "speech": {25: 1.8, 26: 0.7, 10: 0.4},
-    "laugh": {6: 2.6, 12: 2.8, 25: 2.2, 26: 1.2, 7: 1.4, 10: 1.0},
-    "sigh": {1: 2.4, 25: -0.6},
+    "speech": {25: 1.8, 26: 1.3, 10: 0.4},
+    "laugh": {6: 2.1, 12: 2.3, 25: 2.2, 26: 2.0, 7: 1.4, 10: 1.0},
+    "sigh": {1: 2.0, 25: -0.6},
     "quiet": {23: 0.8, 24: 1.0, 25: -1.6, 4: 0.4},
 }
 """Kind -> AU -> rise of the latent curve."""
-_SIGHS = ({4: 2.2}, {15: 2.4, 4: 0.6})
+_SIGHS = ({4: 1.9}, {15: 2.2, 4: 0.6})
 
 
 @dataclass(frozen=True)

@@ -87,6 +87,8 @@ def ticks(film: Film, *, seed: int) -> NDArray[np.int64]:
     gaps = rng.integers(800, 1600, film.pictures)
     # now and then a picture stays
     gaps[rng.uniform(size=film.pictures) < 0.03] *= 4
+    # the container keeps the first one in thousandths of a second
+    gaps[0] -= gaps[0] % (TICK // 1000)
     return np.cumsum(gaps)
 
 
