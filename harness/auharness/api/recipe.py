@@ -137,6 +137,9 @@ class Recipe(Settings):
     precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true"
     ema: float = Field(0.0, ge=0, lt=1, description="decay of the weight average; 0 is off")
     swa_epochs: int = Field(0, ge=0, description="average the weights at the end of this many last epochs; 0 is off")
+    swa_modules: tuple[str, ...] = Field(
+        (), description="patterns (fnmatch) of the parameters that swa_epochs averages; none is all of them"
+    )
     selection: Literal["last", "inner-val"] = Field(
         "last", description="which epoch is kept; inner-val holds out training subjects"
     )

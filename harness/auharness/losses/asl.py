@@ -5,13 +5,16 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from auharness.losses.masked import masked_mean
+
 __all__ = ["Reduction", "asl", "asl_released"]
 
 SMALLEST = 1e-8
 """Logarithms are taken of at least this, as in the authors' code."""
 
-Reduction = Literal["mean", "sum"]
-"""Over samples, after the sum over labels: `mean` is eq. 4 of AU-LLM, `sum` the code of both papers."""
+Reduction = Literal["mean", "sum", "entries"]
+"""`mean` over samples, after the sum over labels, is eq. 4 of AU-LLM; `sum` is the code of both papers; `entries` is
+the mean over everything that is coded: HGA + AG-SSM's mean over labels, and over frames."""
 
 
 def asl(
@@ -29,8 +32,8 @@ def asl(
     An absent label with p <= clip has no loss and no gradient.
 
     Args:
-        logits: `[B,A]`; p is their sigmoid.
-        target: `[B,A]` int, 1 present, 0 absent, -1 not coded.
+        logits: `[B,A]`, or `[B,T,A]` for `entries`; p is their sigmoid.
+        target: int, of this shape, 1 present, 0 absent, -1 not coded.
         gamma_positive: focusing g+ of present labels.
         gamma_negative: focusing g- of absent labels.
         clip: m in [0, 1], also called margin.
@@ -80,5 +83,7 @@ def _entropy(p: Tensor, absent_chance: Tensor, target: Tensor) -> Tensor:
 
 def _reduced(each: Tensor, target: Tensor, reduction: Reduction) -> Tensor:
     coded = target >= 0
+    if reduction == "entries":
+        return masked_mean(each, coded)
     total = each.where(coded, each.new_zeros(())).sum()
     return total / coded.any(dim=1).sum().clamp(min=1) if reduction == "mean" else total

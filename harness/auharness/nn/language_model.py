@@ -18,7 +18,17 @@ from torch.nn import functional as F
 from auharness.errors import DataError, IntegrityError, UsageError, near
 from auharness.nn.vision import import_torchvision
 
-__all__ = ["BACKBONES", "Backbone", "Base", "base_width", "check_backbone", "checksum", "load_base", "require_hf"]
+__all__ = [
+    "BACKBONES",
+    "Backbone",
+    "Base",
+    "base_width",
+    "check_backbone",
+    "checksum",
+    "load_base",
+    "quiet",
+    "require_hf",
+]
 
 PREFIX = "hf:"
 """Before a folder or a hub name of any decoder that transformers knows."""
@@ -112,17 +122,15 @@ def check_backbone(name: str) -> str:
     )
 
 
-def require_hf() -> None:
-    """Refuse to go on without transformers and peft.
+def require_hf(what: str = "the language model") -> None:
+    """Refuse to go on without transformers and peft, which `what` needs.
 
     Raises:
         DataError: naming the install command.
     """
     missing = [name for name in ("transformers", "peft") if find_spec(name) is None]
     if missing:
-        raise DataError(
-            f'the language model needs {" and ".join(missing)}, not installed; run: pip install "auharness[hf]"'
-        )
+        raise DataError(f'{what} needs {" and ".join(missing)}, not installed; run: pip install "auharness[hf]"')
     # transformers and peft import it where it is installed, and fail where it is built for another torch
     if find_spec("torchvision") is not None:
         import_torchvision()
@@ -216,7 +224,7 @@ def _source(backbone: str) -> str:
 def _fetched(kind: str, source: str, **options: Any) -> Any:
     """Read a model, config or tokeniser from a folder or the hub; no code of theirs is run."""
     try:
-        with _quiet():
+        with quiet():
             made = getattr(import_module("transformers"), kind)
             return made.from_pretrained(source, trust_remote_code=False, **options)
     except (OSError, ValueError) as error:
@@ -228,7 +236,7 @@ def _fetched(kind: str, source: str, **options: Any) -> Any:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep transformers' progress bars out of ours."""
     logging = import_module("transformers.utils.logging")
     shown = logging.is_progress_bar_enabled()

@@ -103,9 +103,7 @@ class _Case:
     def logits(self) -> None:
         logits = _output(self.model, self.module, self.batch).logits
         expect(isinstance(logits, Tensor), f"expected a tensor or Output, got {type(logits).__name__}")
-        wanted = [len(self.batch["sample_id"]), self.task.num_outputs]
-        if self.plugin.per_frame:
-            wanted.insert(1, self.task.frames)
+        wanted = self.shape()
         expect(list(logits.shape) == wanted, f"expected shape {wanted}, got {list(logits.shape)}")
         expect(bool(logits.isfinite().all()), "expected finite values, got NaN or infinity")
         if self.plugin.score_kind == "probability":
@@ -205,11 +203,16 @@ class _Case:
         with tempfile.TemporaryDirectory() as folder:
             predictor = self.model.fit(FakeUnit(self.model, self.task, folder=Path(folder)))
             scores = predictor(self.batch)
-        wanted = [len(self.batch["sample_id"]), self.task.num_outputs]
+        wanted = self.shape()
         expect(list(scores.shape) == wanted, f"expected scores {wanted}, got {list(scores.shape)}")
         expect(bool(scores.isfinite().all()), "expected finite scores, got NaN or infinity")
         for name, value in predictor.state().items():
             expect(isinstance(value, Tensor), f"state '{name}': expected a tensor, got {type(value).__name__}")
+
+    def shape(self) -> list[int]:
+        rows = len(self.batch["sample_id"])
+        frames = [self.task.frames] if self.plugin.per_frame else []
+        return [rows, *frames, self.task.num_outputs]
 
     def terms(self, batch: Batch) -> dict[str, Tensor]:
         return dict(self.model.loss(_output(self.model, self.module, batch), batch, self.task))

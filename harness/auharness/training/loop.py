@@ -59,7 +59,7 @@ class Loop:
             log("weights", loaded=len(module.state_dict()) - len(missing), missing=list(missing))
         self.module, self.optimiser = self._set_up(module)
         self.ema = WeightAverage(self.recipe.ema) if self.recipe.ema else None
-        self.swa = WeightAverage(None) if self.recipe.swa_epochs else None
+        self.swa = WeightAverage(None, only=self.recipe.swa_modules) if self.recipe.swa_epochs else None
         self.epoch, self.batch, self.step = 0, 0, 0
         self.best: dict[str, Any] = {"score": -math.inf, "epoch": None, "weights": None}
         self.micro_batch = self.recipe.batch_size
@@ -99,7 +99,7 @@ class Loop:
             values = self._epoch(train, total=total, checkpoint_s=checkpoint_s)
             self.epoch, self.batch = self.epoch + 1, 0
             if self.swa is not None and self.epoch > self.recipe.epochs - self.recipe.swa_epochs:
-                self.swa.update(self.module)
+                self.swa.update(self.module.module)
             if validation is not None:
                 values |= self._select(validation)
             if observe is not None:
@@ -185,7 +185,7 @@ class Loop:
             clip(self.module, self.optimiser, max_norm=self.recipe.grad_clip, error_if_nonfinite=False)
         self.optimiser.step()
         if self.ema is not None:
-            self.ema.update(self.module)
+            self.ema.update(self.module.module)
         return result
 
     def _forward_backward(self, batch: Batch) -> tuple[dict[str, float], Tensor]:

@@ -1,7 +1,8 @@
 """Optimiser, learning-rate schedule and weight averages, from a recipe."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatch
 from typing import Any
 
 import torch
@@ -106,9 +107,11 @@ class WeightAverage:
     an EMA, counted from 1, keeps min(decay, (1 + n) / (10 + n)) of the past, so that a fresh average forgets fast.
     """
 
-    def __init__(self, decay: float | None) -> None:
+    def __init__(self, decay: float | None, *, only: Sequence[str] = ()) -> None:
         self.decay = decay
         """Weight of the past, or None for the uniform mean."""
+        self.only = tuple(only)
+        """Patterns of the parameters that are averaged; the others are copied from the latest module. None is all."""
         self.updates = 0
         self.weights: dict[str, Tensor] = {}
 
@@ -117,12 +120,15 @@ class WeightAverage:
         self.updates += 1
         n = self.updates
         share = 1.0 / n if self.decay is None else 1.0 - min(self.decay, (1 + n) / (10 + n))
-        trained = {name for name, _ in module.named_parameters()}
+        trained = {name for name, _ in module.named_parameters() if self._averages(name)}
         for name, value in module.state_dict().items():
             if name in trained and name in self.weights:
                 self.weights[name].lerp_(value.detach(), share)
             else:
                 self.weights[name] = value.detach().clone()
+
+    def _averages(self, name: str) -> bool:
+        return not self.only or any(fnmatch(name, pattern) for pattern in self.only)
 
     def state(self) -> dict[str, Any]:
         """Return what a checkpoint keeps."""

@@ -119,3 +119,16 @@ def test_values_and_gradients_are_finite_at_extreme_logits(loss, dtype, label):
         again = logits.detach().requires_grad_()
         asl(again, torch.full((1, 5), label), gamma_positive=0.5, gamma_negative=0.5, attached=True).backward()
         assert again.grad.isfinite().all()
+
+
+def test_the_mean_over_entries_takes_frames_and_leaves_out_what_is_not_coded():
+    logits, target = _random(64, 4)
+    frames, labels = logits.detach().view(4, 16, 4), target.view(4, 16, 4)
+    plain = {"gamma_negative": 0.0, "clip": 0.0, "reduction": "entries"}
+    coded = labels >= 0
+    wanted = F.binary_cross_entropy_with_logits(frames[coded], labels[coded].float())
+    assert float(asl(frames, labels, **plain)) == pytest.approx(float(wanted), rel=1e-6)
+    focused = asl(frames, labels, gamma_positive=1.0, reduction="entries")
+    total = asl(logits.detach(), target, gamma_positive=1.0, reduction="sum")
+    assert float(focused) == pytest.approx(float(total) / int(coded.sum()), rel=1e-6)
+    assert float(asl(frames, torch.full_like(labels, -1), reduction="entries")) == 0

@@ -220,3 +220,47 @@ def test_a_part_without_labels_gives_none(make_source: Callable[..., CropSource]
     assert all("target" not in batch for batch in test.batches(7))
     with pytest.raises(LookupError):
         _ = test.targets
+
+
+@pytest.mark.parametrize(("patterns", "averaged"), [((), ("0", "4")), (("4.*",), ("4",))])
+def test_the_averaged_model_is_the_mean_of_the_last_epochs(
+    make_source: Callable[..., CropSource],
+    task: Task,
+    tmp_path: Path,
+    patterns: tuple[str, ...],
+    averaged: tuple[str, ...],
+) -> None:
+    plugin = probe(swa_epochs=2, swa_modules=patterns, schedule="constant")
+    loop = make_loop(plugin, task, tmp_path)
+    seen: list[dict[str, torch.Tensor]] = []
+
+    def keep(epoch: int, _: Any) -> None:
+        seen.append({name: value.clone() for name, value in loop.module.module.state_dict().items()})
+
+    found = loop.run(make_source(plugin), None, observe=keep).state()
+    for name, value in found.items():
+        mean = torch.stack([weights[name] for weights in seen[-2:]]).mean(0)
+        assert not torch.equal(mean, seen[-1][name])
+        wanted = mean if name[0] in averaged else seen[-1][name]
+        torch.testing.assert_close(value, wanted)
+
+
+def test_the_exponential_average_follows_the_trained_weights(
+    make_source: Callable[..., CropSource], task: Task, tmp_path: Path
+) -> None:
+    plugin = probe(ema=0.5, epochs=1)
+    loop = make_loop(plugin, task, tmp_path)
+    step, wanted = loop._step, dict[str, torch.Tensor]()
+
+    def followed(batch: Any) -> Any:
+        result = step(batch)
+        share = 1 - min(0.5, (2 + loop.step) / (11 + loop.step)) if wanted else 1.0
+        for name, value in loop.module.module.state_dict().items():
+            wanted[name] = torch.lerp(wanted.get(name, value), value, share)
+        return result
+
+    loop._step = followed  # type: ignore[method-assign]  # the test looks on from inside
+    found = loop.run(make_source(plugin), None).state()
+    for name, value in found.items():
+        torch.testing.assert_close(value, wanted[name])
+        assert not torch.equal(value, loop.module.module.state_dict()[name])

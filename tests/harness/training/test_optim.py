@@ -160,3 +160,14 @@ def test_a_fresh_exponential_average_forgets_fast() -> None:
         wanted = kept * wanted + (1 - kept) * value
         assert float(average.weights["weight"]) == pytest.approx(wanted)
         assert float(average.weights["running_mean"]) == value
+
+
+def test_an_average_of_some_modules_leaves_the_others_as_they_are_last() -> None:
+    module = nn.ModuleDict({"temporal": nn.Linear(1, 1), "encoder": nn.Linear(1, 1)})
+    average = WeightAverage(None, only=("temporal.*",))
+    for value in (1.0, 2.0, 6.0):
+        nn.init.constant_(module["temporal"].weight, value)  # type: ignore[arg-type]  # a Linear
+        nn.init.constant_(module["encoder"].weight, value)  # type: ignore[arg-type]  # likewise
+        average.update(module)
+    assert float(average.weights["temporal.weight"]) == pytest.approx(3.0)
+    assert float(average.weights["encoder.weight"]) == 6.0

@@ -88,3 +88,8 @@ class AudioGuidedSSM(nn.Module):
             backend=self.backend,
         )
         return self.out_proj(y)
+
+    def guidance(self, x: Tensor, audio: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the step sizes Delta_t and the gates g_t that `forward` has of the same input, each `[B,T,inner]`."""
+        described = self.s_proj(torch.cat((x, audio), -1))
+        return F.softplus(self.dt_proj(described)), torch.sigmoid(self.gate(audio))

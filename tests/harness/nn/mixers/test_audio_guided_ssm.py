@@ -92,3 +92,13 @@ def test_the_backends_agree():
     plain.load_state_dict(fast.state_dict())
     x, audio = features(2, 10, 16).float(), features(2, 10, 16, seed=4).float()
     torch.testing.assert_close(fast(x, audio), plain(x, audio))
+
+
+def test_guidance_is_what_the_scan_takes():
+    layer = AudioGuidedSSM(8, inner=6, state_size=3).double()
+    x, audio = features(2, 7, 8), features(2, 7, 8, seed=4)
+    delta, gate = layer.guidance(x, audio)
+    s = x @ layer.s_proj.weight[:, :8].T + audio @ layer.s_proj.weight[:, 8:].T + layer.s_proj.bias
+    raw = s @ layer.dt_proj.weight.T + layer.dt_proj.bias
+    torch.testing.assert_close(delta, (1 + raw.exp()).log())
+    torch.testing.assert_close(gate, 1 / (1 + (-audio @ layer.gate.weight.T).exp()))
