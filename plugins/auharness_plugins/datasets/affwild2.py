@@ -8,7 +8,8 @@ Decisions where copies and loaders differ:
   images and pictures differ in number in three quarters of the videos, by up to 2,487: nothing is matched by counting.
   Rows and images beyond the end of the others are counted, and never shift the rest;
 - the challenge scores every coded row, so a coded row without an image is kept and shows the image whose number is
-  nearest, of two the earlier. How many these are stands in `remarks` (`n_filled`); most loaders leave them out;
+  nearest, of two the earlier. How many these are stands in `remarks` (`n_filled`; 2,829 training and 9 validation rows
+  in the copy whose counts are published); most loaders leave them out;
 - -1 is not coded, AU by AU. Rows in which no AU is coded are left out, as in the published counts. In the vendor's
   files -1 stands in whole rows; those in which only some AUs are -1 are counted (`n_partly_coded`);
 - a second folder of images, `cropped_aligned_new_50_vids`, belongs to the first. Labelled videos without any image are

@@ -77,6 +77,20 @@ def test_stats_count_every_part(run: Run, root: Path, capsys: pytest.CaptureFixt
     assert line.split() == ["AU12", "3", "50.0"]
 
 
+def test_what_the_reader_put_up_with_is_shown(
+    run: Run, affwild2_tiny: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ("--data-root", f"affwild2={affwild2_tiny}")
+    for verb in ("verify", "stats"):
+        assert run(verb, "affwild2", *given, "--json") == 0
+        remarks = json.loads(capsys.readouterr().out)["remarks"]
+        assert set(remarks) == {"train", "validation", "test"} and remarks["train"]["n_filled"] > 0
+        assert run(verb, "affwild2", *given) == 0
+        found = remarks["train"]
+        line = ", ".join(f"{what} {count}" for what, count in found.items())
+        assert f"\ntrain: {line}\n" in capsys.readouterr().out
+
+
 def test_stats_refuse_a_protocol_of_other_datasets(run: Run, root: Path) -> None:
     with pytest.raises(UsageError, match="reads bp4d, disfa; expected a protocol of bp4d alone"):
         run("stats", "bp4d", "--data-root", f"bp4d={root}", "--protocol", "bp4d-to-disfa")
