@@ -58,7 +58,9 @@ def frame_table(records: Iterable[FrameRecord], outputs: Sequence[str]) -> pa.Ta
     if any(r.time_s is not None for r in ordered):
         columns["time_s"] = [r.time_s for r in ordered]
         schema = TIMED
-    return _table(ordered, columns, schema, [_by_au(r.labels) for r in ordered], outputs)
+    # readers of millions of rows let equal rows share their labels
+    named = {id(labels): _by_au(labels) for labels in {id(r.labels): r.labels for r in ordered}.values()}
+    return _table(ordered, columns, schema, [named[id(r.labels)] for r in ordered], outputs)
 
 
 def clip_table(records: Iterable[ClipRecord], outputs: Sequence[str]) -> pa.Table:
