@@ -50,6 +50,9 @@ class ProtocolPlugin(Plugin):
     """What the split keys name: `subject` or `clip`."""
     marks: ClassVar[tuple[str, ...]] = ()
     """What must stand beside every score under this protocol, e.g. `1 of 5 folds`."""
+    n_published: ClassVar[int | None] = None
+    """Rows with a label in all test parts, as published; a row on licensed data that scores another number is marked.
+    None where it is not printed beside scores."""
     reported: ClassVar[str] = ""
     """File name of the reported table (json) beside the protocol file; empty for none."""
 

@@ -31,6 +31,12 @@ def add_parser(subparsers: Subparsers) -> None:
     )
     parser.add_argument("run", nargs="?", metavar="RUN", help="run folder or beginning of its id")
     parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="default runs")
+    parser.add_argument(
+        "--smooth",
+        type=int,
+        metavar="N",
+        help="with RUN: one more row, marked, of scores averaged over N frames before and behind",
+    )
     file = parser.add_argument_group("predictions of others")
     file.add_argument(
         "--predictions",
@@ -77,6 +83,8 @@ def handle(args: argparse.Namespace) -> int:
         return _again(args)
     if args.protocol is None:
         raise UsageError("score: --predictions needs --protocol NAME (see 'auharness list protocols')")
+    if args.smooth is not None:
+        raise UsageError("score: --smooth is for a RUN; smooth the predictions in the file and say so in --name")
     return _external(args)
 
 
@@ -86,15 +94,20 @@ def _again(args: argparse.Namespace) -> int:
     from auharness.scoring import score_units
     from auharness.scoring.pooled import pooled_differences
     from auharness.scoring.rescore import oracle_units, rescore
+    from auharness.scoring.smoothing import smoothed_units
 
     run = find_run(args.runs, args.run)
     protocol = registry.load("protocol", run.record.protocol)()
     found = rescore(protocol, run)
     score = score_units(protocol, [item.unit for item in found])
     oracles = {name: score_units(protocol, units) for name, units in oracle_units(protocol, run).items()}
+    extra = {f"{ORACLE} {name}": row for name, row in oracles.items()}
+    if args.smooth is not None:
+        extra[f"smoothed +-{args.smooth}"] = score_units(protocol, smoothed_units(protocol, run, args.smooth))
     differences = [text for item in found for text in item.differences] + pooled_differences(protocol, run)
     content = _as_dict(score) | {"differences": differences, ORACLE: {k: _as_dict(v) for k, v in oracles.items()}}
-    emit(args, content, lambda: _text(run, protocol, score, oracles))
+    content |= {name: _as_dict(row) for name, row in extra.items() if name.startswith("smoothed")}
+    emit(args, content, lambda: _text(run, protocol, score, extra))
     if differences:
         raise IntegrityError(
             "\n".join([*differences, f"{run.path}: the record is not what its predictions give; run 'store verify'"])
@@ -145,15 +158,15 @@ def _external(args: argparse.Namespace) -> int:
     return 0
 
 
-def _text(run: RunFolder, protocol: ProtocolPlugin, score: Score, oracles: dict[str, Score]) -> str:
-    """The row, its floors, the test-oracle numbers, and the score of each label."""
+def _text(run: RunFolder, protocol: ProtocolPlugin, score: Score, extra: dict[str, Score]) -> str:
+    """The row, its floors, extra rows that are never a headline, and the score of each label."""
     from auharness.leaderboard.tables import interval_text, percent
 
     rows = [[run.record.model, percent(score.headline), interval_text(score.interval), ""]]
     rows += [[f"floor {name}", percent(value), "", ""] for name, value in score.floors.items()]
     rows += [
-        [f"test-oracle {name}", percent(value.headline), interval_text(value.interval), "never a headline"]
-        for name, value in oracles.items()
+        [name, percent(value.headline), interval_text(value.interval), "never a headline"]
+        for name, value in extra.items()
     ]
     title = f"{protocol.name}: {score.metric.upper()} in percent, {score.aggregation}, "
     title += ", ".join((f"{score.tested}, {len(score.folds)} folds", *score.marks))

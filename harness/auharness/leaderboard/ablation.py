@@ -40,7 +40,7 @@ class Ablation:
     reference: str = ""
     """Variant from which each step is measured; empty: from the one above."""
     unit: str = "subjects"
-    """What intervals and tests draw: `subjects` or `clips`."""
+    """What intervals and tests draw: `subjects`, `videos` or `clips`."""
     start: tuple[str, str] | None = None
     """Starting weights of the measured rows and of the paper's, where they are not the same."""
 
@@ -84,10 +84,11 @@ def model_ablations(
     own = [entry for entry in entries if entry.run.model in (model, *known.others)]
     found: list[Ablation] = []
     for table in tables:
-        empty = Ablation(model, table, known.variants, reference=_reference(table))
+        empty = Ablation(model, table, known.variants, reference=_reference(table), unit=_unit(protocol))
         found += _measured(protocol, own, empty, known, memory) or [empty]
     rest = [entry for entry in own if known.is_control(entry) or not any(known.fits(entry, table) for table in tables)]
-    empty = Ablation(model, None, known.variants, reference=_reference(tables[0]) if tables else known.full)
+    reference = _reference(tables[0]) if tables else known.full
+    empty = Ablation(model, None, known.variants, reference=reference, unit=_unit(protocol))
     return found + (_measured(protocol, rest, empty, known, memory) or ([] if tables else [empty]))
 
 
@@ -236,9 +237,14 @@ def _measured(
             found = replace(empty, origin=board.origin, base=_base_text(group, board.size), rows=rows)
             starts = (model.start(row.entry) for name, row in rows.items() if name in model.variants)
             start = next((value for value in starts if value is not None), None)
-            unit = "clips" if resamples_clips(metric(protocol.headline), protocol.cluster) else "subjects"
-            made.append(replace(found, start=start, unit=unit, p_values=_p_values(protocol, found, memory)))
+            made.append(replace(found, start=start, p_values=_p_values(protocol, found, memory)))
     return made
+
+
+def _unit(protocol: ProtocolPlugin) -> str:
+    if resamples_clips(metric(protocol.headline), protocol.cluster):
+        return "clips"
+    return {"video": "videos"}.get(protocol.cluster, "subjects")
 
 
 def _base_text(place: _Place, size: str) -> str:

@@ -65,7 +65,8 @@ def ablation_section(ablation: Ablation) -> list[str]:
     parts = [title]
     if table is not None:
         note = f" Note: {markdown(table.note)}." if table.note else ""
-        parts.append(f"Reported: {markdown(table.citation)}, <{table.link}>.{note}")
+        link = f", <{table.link}>" if table.link else ""
+        parts.append(f"Reported: {markdown(table.citation)}{link}.{note}")
     if ablation.start is not None:
         found, wanted = (markdown(RANDOM if name == "none" else name) for name in ablation.start)
         parts.append(

@@ -27,7 +27,7 @@ class ComparedRun:
     aggregation: str
     result: Comparison
     unit: str = "subjects"
-    """What was exchanged: `subjects`, or `clips` of unknown origin."""
+    """What was exchanged: `subjects`, `videos`, or `clips` of unknown origin."""
 
 
 def resolve_run(runs: Path, name: str, *, protocol: str | None = None) -> RunFolder:
@@ -77,7 +77,8 @@ def compare_runs(runs: Sequence[RunFolder]) -> list[ComparedRun]:
     }
     aggregation: Any = how  # `aggregate` refuses an unknown one
     found = compare_family(models, names[0], metric=score, how=aggregation, cluster=protocol.cluster)
-    unit = "clips" if resamples_clips(score, protocol.cluster) else "subjects"
+    drawn = {"video": "videos"}.get(protocol.cluster, "subjects")
+    unit = "clips" if resamples_clips(score, protocol.cluster) else drawn
     return [ComparedRun(name, names[0], score.name, how, result, unit) for name, result in found.items()]
 
 

@@ -104,6 +104,8 @@ def _measured(row: BoardRow) -> dict[str, Any]:
         "floors": score.floors,
         "seeds": list(score.seeds),
         "n_frames": score.n_frames,
+        "n_scored": score.n_scored,
+        "n_published": score.n_published,
         "n_subjects": score.n_subjects,
         "n_dropped": dropped_rows(row.entry.units),
         "n_no_face": score.n_no_face,

@@ -16,13 +16,25 @@ from auharness.metrics import Aggregate, FoldCounts, metric
 from auharness.records import Key
 from auharness.statistics import chance_levels, floors
 
-__all__ = ["published_clips", "published_floors", "published_folds", "published_levels", "published_tests"]
+__all__ = [
+    "published_clips",
+    "published_floors",
+    "published_folds",
+    "published_levels",
+    "published_source",
+    "published_tests",
+]
 
 Counts = Mapping[str, tuple[int, dict[int, int]]]
+ROWS = "rows"
+"""Key of the number of rows in published splits of several labels."""
 
 
 class _PublishedIndex:
-    """What a protocol may ask of the data, answered from the published counts; a clip is named by split and class."""
+    """What a protocol may ask of the data, answered from the published counts.
+
+    A clip is named by split and class; a split of several labels is one clip, named by the split.
+    """
 
     def subjects(self, dataset: str) -> tuple[str, ...]:
         return tuple(sorted(read_counts(dataset)))
@@ -32,6 +44,8 @@ class _PublishedIndex:
 
     def split(self, dataset: str, name: str) -> tuple[str, ...]:
         counts = _splits(dataset).get(name, {})
+        if ROWS in counts:
+            return (name,)
         return tuple(f"{name}\0{label}\0{number}" for label, count in counts.items() for number in range(count))
 
 
@@ -48,8 +62,10 @@ def published_folds(protocol: ProtocolPlugin) -> tuple[list[FoldCounts], dict[st
     """
     if metric(protocol.headline).needs == "confusion":
         return _class_folds(type(protocol))
-    if protocol.key != "subject" or not all(isinstance(label, int) for label in protocol.score_labels):
+    if not all(isinstance(label, int) for label in protocol.score_labels):
         return None
+    if protocol.key != "subject":
+        return _split_folds(protocol)
     try:
         tables = {name: read_counts(name) for name in (*protocol.train_on, *protocol.test_on)}
     except FileNotFoundError:
@@ -62,6 +78,17 @@ def published_folds(protocol: ProtocolPlugin) -> tuple[list[FoldCounts], dict[st
         trained = _always(sorted(fold.train_ids), tables, aus).sum(axis=0)
         rates[fold.name] = trained[:, 0] / trained[:, :2].sum(axis=1)
     return folds, rates
+
+
+def published_source(protocol: type[ProtocolPlugin]) -> str:
+    """Return what the published floors are computed from, in words."""
+    plugin = protocol()
+    if plugin.key == "subject" or metric(plugin.headline).needs == "confusion":
+        return "the published counts"
+    tested = {key for fold in plugin.folds(_PublishedIndex()) for key in fold.test_ids}
+    if all(set(plugin.columns) <= set(_splits(dataset)[split]) for dataset, split in tested):
+        return "the published counts"
+    return "the published rates of the training part, as those of the scored part are not"
 
 
 @lru_cache
@@ -140,6 +167,35 @@ def _class_folds(protocol: type[ProtocolPlugin]) -> tuple[list[FoldCounts], dict
         folds.append(FoldCounts(fold.name, (f"{fold.name} clips",), np.diag(tested)[None]))
         rates[fold.name] = trained / trained.sum()
     return folds, rates
+
+
+def _split_folds(protocol: ProtocolPlugin) -> tuple[list[FoldCounts], dict[str, np.ndarray]] | None:
+    """As `published_folds` from the counts of AUs in splits, one cluster each, which is all that a pooled score needs.
+
+    A test split of which only the rows are published is taken to have the rates of the training part.
+    """
+    names = (*protocol.train_on, *protocol.test_on)
+    if protocol.aggregation != "pooled" or not all(_splits(name) for name in names):
+        return None
+    folds, rates = [], {}
+    for fold in protocol.folds(_PublishedIndex()):
+        trained = np.sum([_split_counts(key, protocol.columns, None) for key in sorted(fold.train_ids)], axis=0)
+        rates[fold.name] = trained[:, 0] / trained[:, :2].sum(axis=1)
+        keys = sorted(fold.test_ids)
+        counts = np.stack([_split_counts(key, protocol.columns, rates[fold.name]) for key in keys])
+        folds.append(FoldCounts(fold.name, tuple(split for _, split in keys), counts))
+    return folds, rates
+
+
+def _split_counts(key: Key, columns: tuple[str, ...], rates: np.ndarray | None) -> np.ndarray:
+    """Counts `[A, 4]` of a predictor that always says present on a split; `rates` `[A]` stand in for its positives."""
+    counts = _splits(key[0])[key[1]]
+    rows = counts[ROWS]
+    if rates is None or set(columns) <= set(counts):
+        positives = np.array([counts[name] for name in columns])
+    else:
+        positives = np.rint(rates * rows).astype(np.int64)
+    return np.stack([positives, rows - positives, 0 * positives, 0 * positives], axis=-1)
 
 
 def _class_sizes(ids: Iterable[Key], classes: tuple[str, ...]) -> np.ndarray:

@@ -33,7 +33,7 @@ __all__ = [
 
 NAMES = {
     "f1": "F1", "macro-f1-binary": "macro-F1 {0,1}", "auroc": "AUROC", "average-precision": "AP", "uar": "UAR",
-    "war": "WAR", "macro-f1": "macro-F1", "weighted-f1": "weighted-F1",
+    "war": "WAR", "macro-f1": "macro-F1", "weighted-f1": "weighted-F1", "f1-max": "F1-max (test-oracle)",
 }  # fmt: skip
 SHORT = {"constant-0": "c0", "constant-1": "c1"}
 """Mark of a printed cell that is the score of a constant predictor."""
@@ -176,6 +176,7 @@ def making_cells(row: BoardRow, reasons: bool) -> dict[str, str]:
     return line | {
         "seeds": str(len(score.seeds)),
         "frames": str(score.n_frames),
+        **_n_scored(score),
         "subjects": str(score.n_subjects),
         "dropped": str(score.n_dropped),
         "no face": str(score.n_no_face),
@@ -187,6 +188,13 @@ def making_cells(row: BoardRow, reasons: bool) -> dict[str, str]:
         "data verified": {True: "yes", False: "**no**", None: "n/a"}[unit.data.verified],
         "run": markdown(row.entry.folder),
     }
+
+
+def _n_scored(score: Score) -> dict[str, str]:
+    """Rows with a label where their published number is known; that of a stand-in means nothing."""
+    if score.n_published is None:
+        return {}
+    return {"n_scored": f"{score.n_scored:,}" + f" of {score.n_published:,}" * score.licensed}
 
 
 def verdict_list(findings: Sequence[Finding]) -> str:

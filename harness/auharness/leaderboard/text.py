@@ -7,6 +7,7 @@ from auharness.leaderboard.class_page import class_floors, class_notes, class_ro
 from auharness.leaderboard.escape import markdown
 from auharness.leaderboard.levels import best_constant, equal_constants
 from auharness.leaderboard.page import Page
+from auharness.leaderboard.published import published_source
 from auharness.leaderboard.reported import ReportedTable
 from auharness.leaderboard.rows import ALPHA, BoardTable
 from auharness.leaderboard.tables import (
@@ -33,6 +34,10 @@ AGGREGATION = {
     "pooled": "counts of all folds summed, then the mean over labels",
     "subject-mean": "mean over labels for each subject, then over subjects",
 }
+
+
+UNITS = {"subject": ("subjects", "people"), "video": ("videos", "videos")}
+"""Sampling unit -> what is drawn, and what the interval speaks of."""
 
 
 def page_text(page: Page, *, head: str = "", pictures: bool = False) -> str:
@@ -139,7 +144,8 @@ def _reported(page: Page, table: ReportedTable) -> list[str]:
     best = best_constant(page.floors)
     if best is not None:
         shown = ", ".join(f"{name} {percent(value)}" for name, value in page.floors.items())
-        lines.append(f"Floors from the published counts: {shown}; `above floor` is against {best[0]}.")
+        source = published_source(type(page.protocol))
+        lines.append(f"Floors from {source}: {shown}; `above floor` is against {best[0]}.")
     found = set(equal_constants(table, levels).values())
     if found:
         listed = ", ".join(f"`({short})`: {name}" for name, short in SHORT.items() if name in found)
@@ -168,15 +174,18 @@ def _how_to_read(page: Page) -> str:
 def _notes(protocol: ProtocolPlugin) -> list[str]:
     """The lines of How to read that are about score, interval, rank, selection and floors."""
     name = NAMES.get(protocol.headline, protocol.headline)
+    unit, others = UNITS.get(protocol.cluster, UNITS["subject"])
+    scored = [] if protocol.n_published is None else [_n_scored(protocol.n_published)]
     return [
         f"- **Score**: {name} in percent, {AGGREGATION[protocol.aggregation]}; the other aggregations stand beside "
         "it. `n/a` is undefined, never 0; `(2)` after a score counts the folds that define it, where some do not; "
         "`(1 seed)` marks a headline whose spread over training runs is not known.",
         "- **Row**: the newest complete attempt of a configuration with all its seeds, never the best one. Smoke "
         "runs and runs with fewer folds than the protocol has are listed apart.",
-        f"- **Interval**: 95 %, studentised bootstrap of the headline over subjects ({DRAWS:,} draws, counts summed"
-        " over seeds). It says what other people of the same kind would score, nothing about training noise.",
-        f"- **Rank**: shared where a paired test over subjects ({DRAWS:,} exchanges) does not separate a row from "
+        f"- **Interval**: 95 %, studentised bootstrap of the headline over {unit} ({DRAWS:,} draws, counts summed"
+        f" over seeds). It says what other {others} of the same kind would score, nothing about training noise.",
+        *scored,
+        f"- **Rank**: shared where a paired test over {unit} ({DRAWS:,} exchanges) does not separate a row from "
         f"the first of its rank at {ALPHA} / (rows - 1).",
         "- **Selection**: which epoch is scored. `last`: fixed number of epochs; `inner-val`: chosen on held-out "
         "training subjects; `test-oracle`: chosen on the test part, never ranked.",
@@ -185,6 +194,13 @@ def _notes(protocol: ProtocolPlugin) -> list[str]:
         f"within {NEAR_FLOOR:g} point of a floor says little.{_chance(protocol)}",
         "- **Degenerate**: labels of which a row says the same for every test sample; their score is a constant's.",
     ]
+
+
+def _n_scored(published: int) -> str:
+    return (
+        f"- **n_scored**: test rows with a coded label that the row answers, of {published:,} published. Dropped "
+        "frames change the denominator of every score, so on licensed data another number stands as a mark beside it."
+    )
 
 
 def _chance(protocol: ProtocolPlugin) -> str:

@@ -31,6 +31,7 @@ from auharness.metrics.counts import (
 )
 from auharness.metrics.defined import mean_defined, ratio
 from auharness.metrics.f1 import f1
+from auharness.metrics.f1_max import f1_max
 from auharness.metrics.macro_f1 import class_f1, macro_f1, weighted_f1
 from auharness.metrics.macro_f1_binary import macro_f1_binary
 from auharness.metrics.metric import Metric, Needs
@@ -60,6 +61,7 @@ __all__ = [
     "class_f1",
     "confusion_matrix",
     "f1",
+    "f1_max",
     "grouped_confusion",
     "grouped_counts",
     "macro_f1",
@@ -87,6 +89,7 @@ METRICS: dict[str, Metric] = {
         Metric("recall", recall, "confusion", per_class=True),
         Metric("auroc", auroc, "scores"),
         Metric("average-precision", average_precision, "scores"),
+        Metric("f1-max", f1_max, "scores"),
     )
 }
 

@@ -74,6 +74,8 @@ class UnitRecord(_Record):
     n_train: NonNegative
     n_frames: NonNegative
     """Scored test rows."""
+    n_scored: NonNegative | None = None
+    """Those of them with at least one coded label; None in records from before it was counted."""
     n_subjects: NonNegative
     n_dropped: dict[str, int]
     """Reason -> rows that were left out of training or test, e.g. `undecodable`."""

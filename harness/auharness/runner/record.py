@@ -13,7 +13,7 @@ from auharness.records import Task
 from auharness.results.schema import UnitRecord
 from auharness.runner.spec import UnitSpec
 from auharness.runner.weights import weights_origin
-from auharness.scoring import cluster_counts, decision_values, unit_metrics
+from auharness.scoring import cluster_counts, count_scored, decision_values, unit_metrics
 
 __all__ = ["Clock", "Outcome", "device_name", "make_record"]
 
@@ -96,6 +96,7 @@ def make_record(outcome: Outcome, *, clock: Clock) -> UnitRecord:
         train_coded=tuple(task.coded[place] for place in places),
         n_train=len(outcome.train_target),
         n_frames=len(outcome.scored),
+        n_scored=count_scored(outcome.scored, columns),
         n_subjects=outcome.scored["subject"].nunique(),
         n_dropped={"undecodable": outcome.n_dropped},
         n_no_face=outcome.n_no_face,

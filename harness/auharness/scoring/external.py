@@ -23,7 +23,7 @@ from auharness.results.schema import DataInfo, RunRecord, Selection, Threshold, 
 from auharness.results.store import RunFolder
 from auharness.scoring.confusion import write_confusions
 from auharness.scoring.pooled import pooled_metrics
-from auharness.scoring.predictions import cluster_counts, unit_metrics
+from auharness.scoring.predictions import cluster_counts, count_scored, unit_metrics
 from auharness.scoring.table_file import PredictionTable, read_predictions
 from auharness.scoring.thresholds import decision_values
 from auharness.settings import Resolved, environment_settings, resolve
@@ -281,6 +281,7 @@ def _unit(asked: External, ground: _Ground, frame: pd.DataFrame, fold_name: str,
         train_coded=tuple(map(int, (train >= 0).sum(axis=0))),
         n_train=len(train),
         n_frames=len(frame),
+        n_scored=count_scored(frame, columns),
         n_subjects=int(frame["subject"].nunique()),
         n_dropped={"without prediction": missing},
         extra_data=asked.extra_data or "external predictions, training not seen here",

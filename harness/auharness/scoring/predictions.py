@@ -9,7 +9,7 @@ from auharness.api import ProtocolPlugin
 from auharness.metrics import binary_counts, confusion_matrix, metric
 from auharness.results.schema import ClusterCounts
 
-__all__ = ["cluster_counts", "unit_metrics"]
+__all__ = ["cluster_counts", "count_scored", "unit_metrics"]
 
 
 def cluster_counts(
@@ -50,6 +50,12 @@ def cluster_counts(
         rows = tuple(tuple(int(value) for value in row) for row in counts)
         found.append(ClusterCounts(name=str(name), n_rows=int(inside.sum()), counts=rows))
     return tuple(found)
+
+
+def count_scored(predictions: pd.DataFrame, columns: Sequence[str]) -> int:
+    """Return the number of rows in which at least one of the labels is coded."""
+    target = predictions[[f"{name}.target" for name in columns]].to_numpy(np.int8)
+    return int((target >= 0).any(axis=1).sum())
 
 
 def unit_metrics(

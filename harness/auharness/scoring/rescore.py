@@ -13,11 +13,11 @@ from auharness.metrics import metric
 from auharness.results.schema import UnitRecord
 from auharness.results.store import PREDICTIONS, RunFolder
 from auharness.scoring.pooled import pool
-from auharness.scoring.predictions import cluster_counts, unit_metrics
+from auharness.scoring.predictions import cluster_counts, count_scored, unit_metrics
 from auharness.scoring.thresholds import best_f1_threshold, best_of_grid
 from auharness.statistics import ORACLE_GRID
 
-__all__ = ["Rescored", "oracle_units", "rescore"]
+__all__ = ["Rescored", "oracle_units", "recount", "rescore"]
 
 TOLERANCE = 1e-9
 """Largest difference between a stored and a recomputed metric: the same sums on another machine."""
@@ -41,7 +41,7 @@ def rescore(protocol: ProtocolPlugin, run: RunFolder) -> list[Rescored]:
     found = []
     for unit in run.finished():
         frame, _ = _read(run, unit)
-        again = _counted(protocol, unit, frame, thresholds=unit.thresholds)
+        again = recount(protocol, unit, frame, thresholds=unit.thresholds)
         found.append(Rescored(again, tuple(_differences(unit, again))))
     return found
 
@@ -66,12 +66,12 @@ def oracle_units(protocol: ProtocolPlugin, run: RunFolder) -> dict[str, list[Uni
     for unit in units:
         frame, epochs = _read(run, unit)
         tuned = unit.kind == "binary" and not pooled
-        plain = [_counted(protocol, unit, item, thresholds=unit.thresholds) for item in epochs.values()]
+        plain = [recount(protocol, unit, item, thresholds=unit.thresholds) for item in epochs.values()]
         if plain:
             chosen = _best(protocol, plain, tuple(epochs))
             found.setdefault("epoch", []).append(chosen.model_copy(update={"selection": "test-oracle"}))
         if tuned:
-            both = [_counted(protocol, unit, item, thresholds=_tuned(unit, item)) for item in (frame, *epochs.values())]
+            both = [recount(protocol, unit, item, thresholds=_tuned(unit, item)) for item in (frame, *epochs.values())]
             mark = {"threshold": "test-oracle"}
             found.setdefault("threshold", []).append(both[0].model_copy(update=mark))
             if plain:
@@ -88,7 +88,7 @@ def _pooled_thresholds(protocol: ProtocolPlugin, run: RunFolder, units: list[Uni
         seed: _best_thresholds(protocol, [unit for unit in units if unit.seed == seed], frames)
         for seed in {unit.seed for unit in units}
     }
-    counted = [_counted(protocol, unit, frames[unit.unit_id], thresholds=best[unit.seed]) for unit in units]
+    counted = [recount(protocol, unit, frames[unit.unit_id], thresholds=best[unit.seed]) for unit in units]
     return [unit.model_copy(update={"threshold": "test-oracle"}) for unit in counted]
 
 
@@ -134,9 +134,17 @@ def _read(run: RunFolder, unit: UnitRecord) -> tuple[pd.DataFrame, dict[int, pd.
     }
 
 
-def _counted(
+def recount(
     protocol: ProtocolPlugin, unit: UnitRecord, frame: pd.DataFrame, *, thresholds: tuple[float, ...]
 ) -> UnitRecord:
+    """Return a unit as some predictions make it.
+
+    Args:
+        protocol: names metrics and clusters.
+        unit: says which labels are scored.
+        frame: predictions with their targets.
+        thresholds: decision value of each label on their scale.
+    """
     multiclass = unit.kind == "classes"
     clusters = cluster_counts(
         frame,
@@ -151,6 +159,7 @@ def _counted(
             "thresholds": thresholds,
             "clusters": clusters,
             "n_frames": len(frame),
+            "n_scored": count_scored(frame, unit.columns),
             "n_subjects": int(frame["subject"].nunique()),
             "metrics": unit_metrics(protocol, frame, unit.columns, clusters=clusters, multiclass=multiclass),
         }
@@ -181,7 +190,8 @@ def _best(protocol: ProtocolPlugin, units: list[UnitRecord], epochs: tuple[int, 
 
 def _differences(stored: UnitRecord, again: UnitRecord) -> Iterator[str]:
     where = f"fold {stored.fold}, seed {stored.seed}"
-    for field in ("n_frames", "n_subjects"):
+    fields = ("n_frames", "n_subjects") if stored.n_scored is None else ("n_frames", "n_scored", "n_subjects")
+    for field in fields:
         if getattr(stored, field) != getattr(again, field):
             yield f"{where}: {field} is {getattr(stored, field)}, the predictions give {getattr(again, field)}"
     if stored.clusters != again.clusters:

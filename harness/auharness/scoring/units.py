@@ -82,16 +82,31 @@ class Score:
     """Trivial predictor -> every other metric of classes; empty for AUs."""
     protocol_marks: tuple[str, ...]
     n_frames: int
+    n_scored: int
+    """Those with at least one coded label."""
+    n_published: int | None
+    """How many the protocol publishes; None where it does not say."""
+    n_clusters: int
+    """Sampling units."""
     n_subjects: int
     n_dropped: int
     n_no_face: int
     seeds: tuple[int, ...]
     folds: tuple[str, ...]
+    licensed: bool
+    """Whether the data are those of the papers and no stand-in."""
 
     @property
     def marks(self) -> tuple[str, ...]:
-        """What must stand beside every headline: the protocol's marks, and `1 seed` where no spread is known."""
-        return (*self.protocol_marks, "1 seed") if len(self.seeds) == 1 else self.protocol_marks
+        """What must stand beside every headline.
+
+        The protocol's marks; how many rows are scored where that is not the published number; and `1 seed` where no
+        spread is known.
+        """
+        found = list(self.protocol_marks)
+        if self.licensed and self.n_published not in (None, self.n_scored):
+            found.append(f"n_scored {self.n_scored:,} of {self.n_published:,}")
+        return (*found, "1 seed") if len(self.seeds) == 1 else tuple(found)
 
     @property
     def label_scores(self) -> dict[str, float]:
@@ -103,6 +118,8 @@ class Score:
     @property
     def tested(self) -> str:
         """How much was tested: `41 subjects, 1200 frames`, or `2341 clips` where nothing is known of who they show."""
+        if self.cluster == "video":
+            return f"{self.n_clusters} videos, n_scored {self.n_scored:,}"
         clips = self.classes and self.cluster in ("clip", "unknown")
         return f"{self.n_frames} clips" if clips else f"{self.n_subjects} subjects, {self.n_frames} frames"
 
@@ -172,11 +189,15 @@ def score_units(protocol: ProtocolPlugin, units: Sequence[UnitRecord], *, interv
         floors_of_metrics=_class_floors(more, by_seed[0], how, units) if units[0].kind == "classes" else {},
         protocol_marks=protocol.marks,
         n_frames=_distinct(units, folds, "n_frames"),
+        n_scored=_distinct(units, folds, "n_scored"),
+        n_published=protocol.n_published,
+        n_clusters=len({name for fold in folds for name in fold.clusters}),
         n_subjects=_distinct(units, folds, "n_subjects"),
         n_dropped=sum(dropped_rows(units).values()),
         n_no_face=_distinct(units, folds, "n_no_face"),
         seeds=seeds,
         folds=tuple(fold.name for fold in folds),
+        licensed=units[0].data.origin == "licensed",
     )
 
 
@@ -233,7 +254,9 @@ def dropped_rows(units: Sequence[UnitRecord]) -> dict[str, int]:
 def _distinct(units: Sequence[UnitRecord], folds: Sequence[FoldCounts], field: str) -> int:
     """Sum a count over disjoint test parts of one seed; folds that test the same rows count them once."""
     seed = units[0].seed
-    values = [int(getattr(unit, field)) for unit in units if unit.seed == seed]
+    own = [unit for unit in units if unit.seed == seed]
+    # records from before it was counted: every row that they count is a labelled one
+    values = [int(unit.n_frames if getattr(unit, field) is None else getattr(unit, field)) for unit in own]
     return sum(values) if are_disjoint(folds) else max(values)
 
 

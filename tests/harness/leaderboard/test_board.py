@@ -233,7 +233,7 @@ def test_added_counts_make_a_fresh_board_and_hold_no_predictions(tmp_path: Path,
     assert replaced == []
     names = {path.name for path in (boards / "data").rglob("*") if path.is_file()}
     assert names == {"run.json", "unit.json"}
-    with pytest.raises(IntegrityError, match=r"stale: README.md, bp4d-3fold.csv.*leaderboard build"):
+    with pytest.raises(IntegrityError, match=r"stale: README.md, .*bp4d-3fold.csv.*leaderboard build"):
         check_boards(boards)
     paths = build_boards(boards)
     assert check_boards(boards) == len(paths)
