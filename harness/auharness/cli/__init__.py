@@ -25,6 +25,7 @@ VERBS = (
         "status",
         "score",
         "explain",
+        "challenge",
         "scale",
         "compare",
         "leaderboard",

@@ -28,6 +28,7 @@ from auharness.runner.prepare import crops_of
 from auharness.runner.progress import Progress
 from auharness.runner.request import DATA_SIZES, make_request
 from auharness.runner.weights import read_weights
+from auharness.training.predictor import ModulePredictor
 from auharness.training.seed import derive_seed, seed_all
 from auharness.training.unit import make_fabric
 
@@ -48,6 +49,8 @@ class Data:
     settings: Mapping[str, Any] = field(default_factory=dict)
     """`{"data": {dataset: {key: value}}}` as the run was given."""
     device: str = "auto"
+    more: bool = False
+    """Whether they may hold other rows than the run was made on, such as test frames that came later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,16 +158,7 @@ class LoadedRun:
         """
         if self._opened is not None and self._opened[0] == unit.unit_id:
             return self._opened[1]
-        plugin = self.plugin(unit)
-        fold = self._fold(unit)
-        index = self.index
-        train = index.rows(fold.train_ids, key=self.inputs.protocol.key)
-        labels = index.labels(unit.outputs)
-        dataset = self.inputs.protocol.train_on[0]
-        task = make_task(index, unit.outputs, train, labels=labels, plugin=plugin, dataset=dataset)
-        # as in training, for what is drawn and not stored
-        seed_all(derive_seed(unit.seed, unit.fold), "build")
-        module = plugin.build(task)
+        plugin, module = self._built(unit)
         layers = plugin.cam_layers(module)
         if layers:
             self._load_weights(module, unit)
@@ -172,6 +166,18 @@ class LoadedRun:
         # one, because a network may be large
         self._opened = (unit.unit_id, network)
         return network
+
+    def predictor(self, unit: UnitRecord) -> ModulePredictor:
+        """Return a unit's network as it answered its test part.
+
+        Raises:
+            DataError: if there are no weights, or they do not fit the installed plugin.
+            IntegrityError: if the weights are not those of the record.
+        """
+        plugin, module = self._built(unit)
+        self._load_weights(module, unit)
+        fabric = make_fabric(self.data.device, plugin.recipe.precision)
+        return ModulePredictor(module.to(fabric.device), plugin, fabric)
 
     def plugin(self, unit: UnitRecord) -> ModelPlugin:
         """Return the model as the unit had it.
@@ -245,7 +251,7 @@ class LoadedRun:
         index = indexes[0] if len(indexes) == 1 else Index.concat(indexes)
         for name, found in index.manifests.items():
             wanted = self.units[0].data.manifests.get(name, found)
-            if found != wanted:
+            if found != wanted and not self.data.more:
                 drawn = ", --data-seed, or the auharness that drew it" if self.record.data_origin == "synthetic" else ""
                 raise DataError(
                     f"{name}: {self.inputs.datasets[name].root} is not what the run was made on (manifest "
@@ -253,14 +259,30 @@ class LoadedRun:
                 )
         return index
 
-    @cached_property
-    def _folds(self) -> dict[str, Fold]:
-        return {fold.name: fold for fold in self.inputs.protocol.folds(self.index)}
+    def fold(self, unit: UnitRecord) -> Fold:
+        """Return the fold of a unit.
 
-    def _fold(self, unit: UnitRecord) -> Fold:
+        Raises:
+            DataError: if the protocol has no fold of that name any more.
+        """
         if unit.fold not in self._folds:
             raise DataError(f"{unit.protocol} has no fold '{unit.fold}' any more; the run was made by another version")
         return self._folds[unit.fold]
+
+    def _built(self, unit: UnitRecord) -> tuple[ModelPlugin, nn.Module]:
+        """A unit's plugin, and its network before any weights are loaded."""
+        plugin, index = self.plugin(unit), self.index
+        train = index.rows(self.fold(unit).train_ids, key=self.inputs.protocol.key)
+        labels = index.labels(unit.outputs)
+        dataset = self.inputs.protocol.train_on[0]
+        task = make_task(index, unit.outputs, train, labels=labels, plugin=plugin, dataset=dataset)
+        # as in training, for what is drawn and not stored
+        seed_all(derive_seed(unit.seed, unit.fold), "build")
+        return plugin, plugin.build(task)
+
+    @cached_property
+    def _folds(self) -> dict[str, Fold]:
+        return {fold.name: fold for fold in self.inputs.protocol.folds(self.index)}
 
     def _check_roots(self, unit: UnitRecord, *, synthetic: bool) -> None:
         """Refuse early rather than write a stand-in that is not wanted."""
@@ -297,7 +319,7 @@ class LoadedRun:
         protocol = self.inputs.protocol
         key = (str(row["dataset"]), str(row["subject" if protocol.key == "subject" else "sequence"]))
         for unit in self.units:
-            if key in self._fold(unit).train_ids:
+            if key in self.fold(unit).train_ids:
                 labels = self.index.labels(unit.columns)[found[0]]
                 truth = {label: int(value) for label, value in zip(unit.columns, labels, strict=True)}
                 return Sample(str(row["sample_id"]), unit, True, truth, {})
