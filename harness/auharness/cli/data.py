@@ -60,7 +60,9 @@ def add_parser(subparsers: Subparsers) -> None:
     ahead.add_argument("--model", metavar="NAME", help="use the alignment and crop size of this model")
     ahead.add_argument("--preset", default="", metavar="A,B", help="presets of the model; as in `run`")
     ahead.add_argument(
-        "--landmarks", metavar="SOURCE", help="vendor, npz:FOLDER, mediapipe, haar; as the run's setting"
+        "--landmarks",
+        metavar="SOURCE",
+        help="vendor, npz:FOLDER, mediapipe, retinaface:FILE.onnx, haar; as the run's setting",
     )
     ahead.add_argument("--on-bad-frame", choices=("fail", "drop"), help="undecodable media: stop, or leave out")
     ahead.add_argument("--jobs", type=int, default=1, metavar="N", help="processes; default 1")

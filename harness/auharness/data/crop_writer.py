@@ -189,8 +189,11 @@ def _decoded(root: Path, records: Sequence[FrameRecord]) -> Iterator[tuple[Frame
         else:
             rows = list(group)
             numbers = [record.media.frame or 0 for record in rows]
-            for record, (_, image) in zip(rows, scan_video_frames(root / video, numbers), strict=True):
-                yield record, image
+            # several rows may show one picture
+            once = scan_video_frames(root / video, list(dict.fromkeys(numbers)))
+            for (_, image), same in zip(once, groupby(rows, key=lambda record: record.media.frame), strict=True):
+                for record in same[1]:
+                    yield record, image
 
 
 def _still(path: Path) -> Image | DataError:

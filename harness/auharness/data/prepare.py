@@ -26,7 +26,7 @@ __all__ = ["Estimate", "PrepareReport", "by_sequence", "estimate", "prepare"]
 _STILL_MS = 10.0
 _VIDEO_MS = 5.0
 _ALIGN_MS = 2.5
-_DETECT_MS = {"haar": 35.0, "mediapipe": 15.0}
+_DETECT_MS = {"haar": 35.0, "mediapipe": 15.0, "retinaface": 100.0}
 _EYES_MS = 40.0
 _STEP_MS = {"clahe": 1.5, "bilateral": 1.0, "unsharp": 0.5}
 

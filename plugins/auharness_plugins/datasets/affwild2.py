@@ -20,7 +20,10 @@ Decisions where copies and loaders differ:
 - the 2020 edition (8 AUs, scored otherwise) and the file of the multi-task track are other data and refused by name;
 - test frames are those of the vendor's list, where it is below the root: no AU of them is coded.
 
-The images are the vendor's crops of 112 x 112 pixels; models say by `preprocess` to what they are enlarged.
+The images are the vendor's crops of 112 x 112 pixels; models say by `preprocess` to what they are enlarged. With
+`crop=film` they are the whole pictures of the films, as papers that detect faces anew take them: a landmark source that
+looks at pictures finds the faces, e.g. `preprocess.landmarks=retinaface:FILE.onnx` with `preprocess.align=similarity`.
+Rows behind a film's last picture show that picture, and are counted as filled.
 """
 
 import re
@@ -102,27 +105,31 @@ class AffWild2(DatasetPlugin):
         "AU_Detection_Challenge/Train_Set/<video>.txt, cropped_aligned/<video>/00001.jpg and <video>.mp4 or .avi"
     )
 
+    crop: Literal["vendor", "film"] = Field(
+        "vendor",
+        description="the vendor's crops, or whole pictures of the films for a landmark source to find faces in",
+    )
     on_missing_crops: Literal["fail", "drop"] = Field(
         "fail", description="labelled videos without any crop: stop, or leave them out and count them"
     )
 
     def records(self) -> Iterator[FrameRecord]:
         for video in self._videos()[0]:
-            crops = self._crops(video.name)
-            numbers = np.array(sorted(crops))
+            images = self._images(video.name)
+            numbers = np.array(sorted(images))
             frames = np.array(list(video.rows))
             shown = numbers[_nearest(numbers, frames)].tolist()
             film = self.audio(video.name)
             times = _times(self.root / film, frames).tolist() if film else [None] * len(frames)
             points = f"landmarks/{video.name}.npz"
-            cached = (self.root / points).is_file()
+            cached = self.crop == "vendor" and (self.root / points).is_file()
             for (frame, labels), number, time in zip(video.rows.items(), shown, times, strict=True):
                 yield FrameRecord(
                     dataset=self.name,
                     subject=video.name,
                     sequence=video.name,
                     frame=frame,
-                    media=Media(crops[number]),
+                    media=images[number],
                     labels=labels,
                     landmarks=LandmarkFile(points, "npz68", number) if cached else None,
                     time_s=time,
@@ -159,7 +166,7 @@ class AffWild2(DatasetPlugin):
         videos, dropped = self._videos()
         found: dict[str, Counter[str]] = {}
         for video in videos:
-            numbers = set(self._crops(video.name))
+            numbers = set(self._images(video.name))
             film = self.audio(video.name)
             pictures = len(_film_times(self.root / film)) if film else video.last
             found.setdefault(video.split, Counter()).update(
@@ -189,18 +196,25 @@ class AffWild2(DatasetPlugin):
         videos = [video for video in videos if video.rows]
         if not videos:
             raise missing_data(self.name, self.root, "coded frame", self.layout)
-        if not self._crop_folders():
+        if self.crop == "vendor" and not self._crop_folders():
             raise missing_data(self.name, self.root, "cropped_aligned folder", self.layout)
-        without = [video for video in videos if not self._has_crops(video.name)]
-        if without and (self.on_missing_crops == "fail" or len(without) == len(videos)):
-            names = ", ".join(video.name for video in without[:SHOWN]) + (", ..." if len(without) > SHOWN else "")
-            raise DataError(
-                f"{self.name}: {len(without)} of {len(videos)} labelled videos have no crop in {self.root}: {names}; "
-                "unpack cropped_aligned and cropped_aligned_new_50_vids again, or leave these videos out by "
-                f"--set data.{self.name}.on_missing_crops=drop (without data.{self.name}. in `auharness data`)"
-            )
+        without = [video for video in videos if not self._has_images(video.name)]
+        self._refuse_missing([video.name for video in without], len(videos))
         left_out = {video.name for video in without}
         return [video for video in videos if video.name not in left_out], without
+
+    def _refuse_missing(self, without: list[str], labelled: int) -> None:
+        if not without or (self.on_missing_crops == "drop" and len(without) < labelled):
+            return
+        names = ", ".join(without[:SHOWN]) + (", ..." if len(without) > SHOWN else "")
+        what, remedy = "crop", "unpack cropped_aligned and cropped_aligned_new_50_vids again"
+        if self.crop == "film":
+            what, remedy = "film", "copy the films below the root"
+        raise DataError(
+            f"{self.name}: {len(without)} of {labelled} labelled videos have no {what} in {self.root}: {names}; "
+            f"{remedy}, or leave these videos out by --set data.{self.name}.on_missing_crops=drop "
+            f"(without data.{self.name}. in `auharness data`)"
+        )
 
     def _sheets(self) -> list[tuple[str, str]]:
         """Return (split, label file relative to the root), by split and name."""
@@ -226,19 +240,24 @@ class AffWild2(DatasetPlugin):
         names = [name for name in names_in(self.root) if name.lower().startswith("cropped_aligned")]
         return [self.root / name for name in names]
 
-    def _has_crops(self, video: str) -> bool:
+    def _has_images(self, video: str) -> bool:
+        if self.crop == "film":
+            return self.audio(video) is not None
         names = (name for above in self._crop_folders() for name in names_in(above / video))
         return any(name.lower().endswith(".jpg") for name in names)
 
-    def _crops(self, video: str) -> dict[int, str]:
-        """Return image number -> path relative to the root; of several folders the first that has the number counts."""
-        found: dict[int, str] = {}
+    def _images(self, video: str) -> dict[int, Media]:
+        """Return image number -> image; of several folders of crops the first that has the number counts."""
+        film = self.audio(video)
+        if self.crop == "film" and film is not None:
+            return {place + 1: Media(film, place) for place in range(len(_film_times(self.root / film)))}
+        found: dict[int, Media] = {}
         for above in self._crop_folders():
             folder = above / video
             for number, names in numbered(folder, ".jpg").items():
                 if len(names) > 1:
                     raise DataError(f"{folder}: image is {' and '.join(names)}, expected each number once; delete one")
-                found.setdefault(number, f"{above.name}/{video}/{names[0]}")
+                found.setdefault(number, Media(f"{above.name}/{video}/{names[0]}"))
         return found
 
     def _film_folders(self) -> list[Path]:

@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from auharness.data.cache import CropCache, CropSettings
 from auharness.data.index import build_index
+from auharness.data.prepare import by_sequence, prepare
 from auharness.data.verify import Difference, verify
 from auharness.errors import DataError
-from auharness.records import FrameRecord
+from auharness.records import FrameRecord, Media
 from auharness_plugins.datasets import affwild2
 from auharness_plugins.datasets.affwild2 import AUS, AffWild2, auharness_dataset
 
@@ -221,6 +223,36 @@ def test_times_of_a_varying_rate_are_exact_and_go_on_behind_the_film(
     found = np.array([record.time_s for record in read(root)], float)
     np.testing.assert_allclose(found, expected, rtol=1e-12)
     assert remarks(root) == {"n_videos": 1, "n_filled": 5, "n_length_differs": 1}
+
+
+def test_whole_pictures_of_the_film_are_matched_by_number(
+    affwild2_root: Root, film: Callable[..., Path], tmp_path: Path
+) -> None:
+    film("v.mp4", [0, 1000, 2000])
+    affwild2_root([0, 1, -1, 0, 1], [1, 2])
+    root = affwild2_root([0, 1], [1], video="w")
+    (line,) = message(root, crop="film")
+    assert line.startswith(
+        f"affwild2: 1 of 2 labelled videos have no film in {root}: w; copy the films below the root, "
+    )
+    (root / "landmarks").mkdir()
+    (root / "landmarks/v.npz").touch()
+    data = AffWild2(root=root, crop="film", on_missing_crops="drop")
+    found = list(data.records())
+    assert [(record.frame, record.media) for record in found] == [
+        (1, Media("v.mp4", 0)),
+        (2, Media("v.mp4", 1)),
+        (4, Media("v.mp4", 2)),
+        (5, Media("v.mp4", 2)),
+    ]
+    assert all(record.landmarks is None for record in found)
+    counts = data.remarks()["train"]
+    assert (counts["n_filled"], counts["n_without_crops"], counts["n_length_differs"]) == (2, 1, 1)
+    cache = CropCache(tmp_path / "cache")
+    report = prepare(cache, root, by_sequence(found), CropSettings("none", 16, "mean-shape"))
+    assert (report.n, report.n_bad) == (4, 0)
+    shown = cache.sequence("v").images.mean(axis=(1, 2, 3))
+    np.testing.assert_allclose(shown, [0, 5, 10, 10], atol=3)
 
 
 def test_a_film_that_cannot_be_read_is_named(affwild2_root: Root) -> None:

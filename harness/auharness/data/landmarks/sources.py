@@ -11,6 +11,7 @@ import numpy.typing as npt
 from auharness.data.landmarks.files import load_landmarks, npz_row, usable
 from auharness.data.landmarks.haar import haar_landmarks
 from auharness.data.landmarks.mediapipe68 import DEFAULT_TABLE, TABLES, MediaPipeDetector
+from auharness.data.landmarks.retinaface import RetinaFace
 from auharness.errors import DataError, UsageError, near
 from auharness.records import FrameRecord
 
@@ -19,7 +20,10 @@ __all__ = ["SOURCES", "LandmarkSource", "make_source", "source_version"]
 LandmarkSource = Callable[[Path, FrameRecord, npt.NDArray[np.uint8]], npt.NDArray[np.float32] | None]
 """Called with dataset root, record and RGB frame `[H, W, 3]`; returns `[68, 2]` in pixels, or None: no face."""
 
-SOURCES = ("vendor", "npz:FOLDER", "mediapipe", *(f"mediapipe:{table}" for table in TABLES), "haar", "mean-shape")
+SOURCES = (
+    *("vendor", "npz:FOLDER", "mediapipe", *(f"mediapipe:{table}" for table in TABLES)),
+    *("retinaface:FILE.onnx", "haar", "mean-shape"),
+)
 """Names that `make_source` knows."""
 
 
@@ -28,7 +32,8 @@ def make_source(name: str) -> LandmarkSource:
     """Return the landmark source of this name.
 
     `vendor` reads the file that the record names; `npz:FOLDER` reads `FOLDER/SEQUENCE.npz`; `mediapipe` (or
-    `mediapipe:TABLE`) and `haar` look at the picture; `mean-shape` finds no face, so every frame falls back.
+    `mediapipe:TABLE`), `retinaface:FILE.onnx` and `haar` look at the picture; `mean-shape` finds no face, so every
+    frame falls back. Where the name of a sequence ends in `_left` or `_right`, RetinaFace looks at that half.
 
     Raises:
         DataError: if the folder or the package is missing.
@@ -42,7 +47,9 @@ def make_source(name: str) -> LandmarkSource:
         return lambda root, record, image: None
     if name.startswith("npz:"):
         return _npz(_npz_folder(name))
-    if name in SOURCES:
+    if name.startswith("retinaface:"):
+        return _retinaface(_file(name))
+    if name in SOURCES and name.startswith("mediapipe"):
         detector = MediaPipeDetector(table=name.partition(":")[2] or DEFAULT_TABLE)
         return lambda root, record, image: detector(image)
     raise UsageError(f"landmark source {name!r}: expected one of {', '.join(SOURCES)}{near(name, SOURCES)}")
@@ -60,6 +67,8 @@ def source_version(name: str) -> str:
         for path in sorted(folder.rglob("*.npz")):
             digest.update(f"{path.relative_to(folder).as_posix()}\n".encode() + path.read_bytes())
         return f"npz:{digest.hexdigest()}"
+    if name.startswith("retinaface:"):
+        return f"retinaface:{RetinaFace.version(_file(name))}"
     if name.startswith("mediapipe"):
         table = name.partition(":")[2] or DEFAULT_TABLE
         return f"mediapipe:{table}:{MediaPipeDetector(table=table).version}"
@@ -68,6 +77,20 @@ def source_version(name: str) -> str:
 
 def _vendor(root: Path, record: FrameRecord, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32] | None:
     return None if record.landmarks is None else load_landmarks(root, record.landmarks, image=image)
+
+
+def _file(name: str) -> Path:
+    return Path(name.partition(":")[2]).expanduser()
+
+
+def _retinaface(path: Path) -> LandmarkSource:
+    detector = RetinaFace(path)
+
+    def look(root: Path, record: FrameRecord, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32] | None:
+        side = record.sequence.rpartition("_")[2].lower()
+        return detector(image, side=side if side in ("left", "right") else "")
+
+    return look
 
 
 def _npz_folder(name: str) -> Path:
