@@ -18,7 +18,7 @@ from torch.nn.functional import softplus
 from auharness import registry
 from auharness.efficiency import count
 from auharness.errors import UsageError, near
-from auharness.nn.mixers import MIXERS
+from auharness.nn.mixers import MIXERS, AudioGuidedSSM
 from auharness.ops.attention import BACKENDS as ATTENTION
 from auharness.ops.attention import attention
 from auharness.ops.fla_ttt import BACKENDS as FLA_TTT
@@ -199,6 +199,8 @@ OPERATORS: Final[Mapping[str, _Operator]] = MappingProxyType(
 )  # fmt: skip
 """Operators and peers by name; a peer is a library's kernel, asked for by its backend."""
 
+AUDIO_GUIDED: Final = "ag-ssm"
+"""A layer of two inputs, video and sound, so not in `MIXERS`."""
 MODEL_MIXERS: Final = ("ttt", "mamba", "attention")
 """Values of the setting `mixer` of a model, all reading both ways."""
 
@@ -207,7 +209,7 @@ def mixer_names(level: Level) -> tuple[str, ...]:
     """Return the names that a level has."""
     names: dict[Level, tuple[str, ...]] = {
         "op": tuple(OPERATORS),
-        "layer": tuple(name for name in MIXERS if name != "linear"),
+        "layer": (*(name for name in MIXERS if name != "linear"), AUDIO_GUIDED),
         "model": MODEL_MIXERS,
     }
     return names[level]
@@ -256,9 +258,13 @@ def _build_operator(case: Case, device: torch.device) -> Subject:
 
 def _build_layer(case: Case, device: torch.device) -> Subject:
     torch.manual_seed(0)
+    random = torch.Generator().manual_seed(0)
+    x = torch.randn(case.batch, case.length, DIM, generator=random)
+    if case.mixer == AUDIO_GUIDED:
+        sound = torch.randn(case.batch, case.length, DIM, generator=random)
+        return _of_module(case, AudioGuidedSSM(DIM), (x, sound), device)
     options = {"mini_batch": case.mini_batch} if case.mixer.startswith("ttt") else {}
     module = MIXERS[case.mixer](DIM, heads=_layer_heads(case.mixer), **options)
-    x = torch.randn(case.batch, case.length, DIM, generator=torch.Generator().manual_seed(0))
     return _of_module(case, module, (x,), device)
 
 

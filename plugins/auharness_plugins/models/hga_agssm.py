@@ -75,73 +75,15 @@ from auharness.nn.frozen import FrozenBase
 from auharness.nn.hga import HGA, Regions
 from auharness.nn.language_model import require_hf
 from auharness.nn.mixers import MIXERS, AudioGuidedSSM
-from auharness.nn.positions import sine_positions
 from auharness.nn.sound_alignment import align_sound
 from auharness.nn.sound_encoder import MelSound, WavLMSound, WhisperSound, sound_encoder, sound_tokens
-from auharness.nn.tcn import TCN
+from auharness.nn.temporal import Convolved, Guided, SideBySide
 from auharness.ops.selective_scan import Discretization
 from auharness.records import Task
 
 Mixer = Literal["agssm", "attention", "ttt", "mamba", "mamba-bi", "tcn"]
 ADAPTERS = (".lora_", ".bottleneck.")
 """Parts of the names of what is trained within the foundation models."""
-
-
-class Guided(nn.Module):
-    """Blocks of AG-SSM, `[B,T,D]` and sound `[B,T,D]` to `[B,T,D]`."""
-
-    def __init__(self, mixers: Sequence[AudioGuidedSSM], dim: int) -> None:
-        super().__init__()
-        self.width = dim
-        self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in mixers)
-        self.mixers = nn.ModuleList(mixers)
-
-    def forward(self, x: Tensor, sound: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
-        traces: dict[str, Tensor] = {}
-        for norm, mixer in zip(self.norms, self.mixers, strict=True):
-            seen = norm(x)
-            if not self.training:
-                traces = self._traces(mixer, seen, sound)
-            x = x + mixer(seen, sound)
-        return x, traces
-
-    @staticmethod
-    @torch.no_grad()
-    def _traces(mixer: Any, seen: Tensor, sound: Tensor) -> dict[str, Tensor]:
-        """The mean over channels, `[B,1,T]`."""
-        delta, gate = mixer.guidance(seen, sound)
-        return {"delta": delta.mean(-1)[:, None], "audio_gate": gate.mean(-1)[:, None]}
-
-
-class SideBySide(nn.Module):
-    """Frame and sound features as one sequence for a mixer of one input; arguments as in `Guided`."""
-
-    def __init__(self, layers: Sequence[nn.Module], dim: int, *, positions: bool) -> None:
-        super().__init__()
-        self.width, self.positions = dim, positions
-        self.join = nn.Linear(2 * dim, dim)
-        self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in layers)
-        self.mixers = nn.ModuleList(layers)
-
-    def forward(self, x: Tensor, sound: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
-        x = self.join(torch.cat((x, sound), -1))
-        if self.positions:
-            x = x + sine_positions(x.shape[1], x.shape[2]).to(x)
-        for norm, mixer in zip(self.norms, self.mixers, strict=True):
-            x = x + mixer(norm(x))
-        return x, {}
-
-
-class Convolved(nn.Module):
-    """A TCN over frame and sound features side by side; arguments as in `Guided`."""
-
-    def __init__(self, dim: int, *, widths: Sequence[int]) -> None:
-        super().__init__()
-        self.tcn = TCN(2 * dim, widths=widths)
-        self.width = self.tcn.width
-
-    def forward(self, x: Tensor, sound: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
-        return self.tcn(torch.cat((x, sound), -1)), {}
 
 
 class FrameFeatures(nn.Module):
@@ -352,10 +294,6 @@ class HGAAGSSM(ModelPlugin):
             (self.vision, self.sound) if self.encoders == "foundation" else (self.baseline_vision, self.baseline_sound)
         )
 
-    @property
-    def _pretrained(self) -> bool:
-        return self.init != "none"
-
     @model_validator(mode="after")
     def _fits(self) -> "HGAAGSSM":
         for name, module in ((self.vision, frames_in), (self.sound, sound_in)):
@@ -375,11 +313,10 @@ class HGAAGSSM(ModelPlugin):
 
     def shared(self, device: torch.device) -> object | None:
         """Load the frozen encoders, on the CPU: a fold's copies of them move to the device."""
-        found = []
-        for name, module in zip(self._encoders, (frames_in, sound_in), strict=True):
-            if name not in module.SMALL:
-                found.append(load_foundation(name, pretrained=self._pretrained, kinds=module.KINDS))
-        return found or None
+        named = [
+            pair for pair in zip(self._encoders, (frames_in, sound_in), strict=True) if pair[0] not in pair[1].SMALL
+        ]
+        return [load_foundation(name, pretrained=self.init != "none", kinds=module.KINDS) for name, module in named]
 
     def build(self, task: Task) -> nn.Module:
         if task.kind != "frame-multilabel":
@@ -389,8 +326,9 @@ class HGAAGSSM(ModelPlugin):
         adapt = self.tuning == "adapters"
         vision, sound = self._encoders
         lora = Lora(self.lora_rank, self.lora_alpha, self.lora_dropout) if adapt else None
-        seen = frame_encoder(vision, image_size=task.image_size, lora=lora, pretrained=self._pretrained)
-        heard = sound_encoder(sound, hidden=self.bottleneck if adapt else 0, pretrained=self._pretrained)
+        own = self.init != "none"
+        seen = frame_encoder(vision, image_size=task.image_size, lora=lora, pretrained=own)
+        heard = sound_encoder(sound, hidden=self.bottleneck if adapt else 0, pretrained=own)
         whole = "cls" if self.encoders == "baseline" else "mean"
         hga = self._hga(seen.grid, task.image_size) if self.align_regions else None
         return HGAAGSSMNet(
@@ -438,16 +376,8 @@ class HGAAGSSM(ModelPlugin):
 
     def _hga(self, grid: int, side: int) -> HGA:
         face = torch.tensor(place_mean_shape(central_box(side, side)).tolist())
-        return HGA(
-            self.dim,
-            grid=grid,
-            image_size=side,
-            fallback=face,
-            regions=self.regions,
-            dilate=self.dilate,
-            heads=self.heads,
-            fuse=self.region_fusion,
-        )
+        sizes: dict[str, Any] = {"grid": grid, "image_size": side, "fallback": face, "heads": self.heads}
+        return HGA(self.dim, **sizes, regions=self.regions, dilate=self.dilate, fuse=self.region_fusion)
 
     def _temporal(self) -> Guided | SideBySide | Convolved:
         if self.mixer == "tcn":

@@ -9,11 +9,12 @@ from auharness.errors import DataError, UsageError
 from auharness.losses import asl
 from auharness.nn.frame_encoder import frame_encoder
 from auharness.nn.mixers import MIXERS, AudioGuidedSSM
+from auharness.nn.temporal import Guided, SideBySide
 from auharness.records import Task
 from auharness.settings import resolve
 from auharness.testing import fake_batch
 from auharness.training.optim import build_optimiser, lr_factor
-from auharness_plugins.models.hga_agssm import HGAAGSSM, Guided, SideBySide
+from auharness_plugins.models.hga_agssm import HGAAGSSM
 
 needs_hf = pytest.mark.skipif(find_spec("transformers") is None or find_spec("peft") is None, reason="needs `hf`")
 

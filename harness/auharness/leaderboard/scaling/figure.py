@@ -18,6 +18,7 @@ COLOURS: Final = {
     "mamba": "#2e8540",
     "mamba-bi": "#7cb98b",
     "mamba2": "#9aa53a",
+    "ag-ssm": "#c2185b",
     "attention": "#d9792b",
     "flash-attn": "#b03a2e",
     "fla-ttt": "#8c8c8c",
