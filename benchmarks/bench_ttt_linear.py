@@ -16,7 +16,7 @@ from auharness.ops.attention import attention
 from auharness.ops.ttt_linear import ttt_linear
 
 HEADS, WIDTH = 6, 64  # ViT-S
-SIZES = [(4, 197, 14), (4, 197, 16), (2, 1024, 16), (1, 4096, 16)]  # batch, token, mini-batch
+SIZES = [(4, 197, 14), (4, 197, 16), (2, 1024, 16), (1, 4096, 14), (1, 4096, 16)]  # batch, token, mini-batch
 PASSES = ("forward", "training")
 OPERATORS = ("reference", "torch", "numba", "attention")
 RATIOS = ("torch", "numba")  # how many times faster than the reference

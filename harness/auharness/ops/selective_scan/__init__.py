@@ -244,7 +244,7 @@ def selective_scan(
         y, state = entry.run(*tensors, softplus=delta_softplus, zoh=zoh, reverse=reverse, suffix=suffix)
     y = y.to(u.dtype)
     if not both:
-        y, state = y[0], state[0]
+        y, state = y.squeeze(0), state.squeeze(0)
     return (y, state) if return_state else y
 
 

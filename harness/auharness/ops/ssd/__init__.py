@@ -170,5 +170,5 @@ def ssd(
         y, state = entry.run(*tensors, reverse=reverse, suffix=suffix)
     y = y.to(x.dtype)
     if not both:
-        y, state = y[0], state[0]
+        y, state = y.squeeze(0), state.squeeze(0)
     return (y, state) if return_state else y

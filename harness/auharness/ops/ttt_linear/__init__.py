@@ -214,5 +214,5 @@ def ttt_linear(
         out, w, b = entry.run(*tensors, mini_batch=mini_batch, eps=eps, reverse=reverse, suffix=suffix)
     out = out.to(q.dtype)
     if not both:
-        out, w, b = out[0], w[0], b[0]
+        out, w, b = (x.squeeze(0) for x in (out, w, b))
     return (out, (w, b)) if return_state else out

@@ -14,7 +14,20 @@ from numba.extending import intrinsic, register_jitable
 
 from auharness.ops.numba_vectors import WIDTH, compiled, load, store
 
-__all__ = ["TALL", "add_lower", "add_lower_turned", "address", "copy", "fill", "first", "padded", "product", "turn"]
+__all__ = [
+    "TALL",
+    "add_lower",
+    "add_lower_turned",
+    "address",
+    "copy",
+    "fetch",
+    "fill",
+    "first",
+    "padded",
+    "pour",
+    "product",
+    "turn",
+]
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -26,6 +39,9 @@ _SEVERAL_WIDTH: Final = _SEVERAL * WIDTH
 _NUMBERS: Final = types.CPointer(types.float32)
 _VECTOR: Final = ir.VectorType(ir.FloatType(), WIDTH)
 _LANE: Final = ir.IntType(32)
+_ADDRESS: Final = ir.IntType(64)
+_BYTE: Final = ir.IntType(8).as_pointer()
+_VECTOR_BYTES: Final = 4 * WIDTH
 _ZEROS: Final = ir.Constant(_VECTOR, None)
 _FUSED: Final = ("contract",)
 
@@ -64,6 +80,54 @@ def copy(to: Any, start: int, numbers: Any, index: int, count: int) -> None:
         store(to, start + j, load(numbers, index + j))
     for j in range(whole, count):
         to[start + j] = numbers[index + j]
+
+
+@_instruction
+def fetch(typing: Any, numbers: Any, index: Any) -> Any:
+    """Ask for the cache line of `numbers[index]`, to be in the second level when it is read."""
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        place = builder.bitcast(builder.gep(args[0], [args[1]]), _BYTE)
+        kind = ir.FunctionType(ir.VoidType(), [_BYTE, _LANE, _LANE, _LANE])
+        instruction = builder.module.declare_intrinsic("llvm.prefetch", [_BYTE], kind)
+        to_read, second_level, data = (ir.Constant(_LANE, number) for number in (0, 2, 1))
+        builder.call(instruction, [place, to_read, second_level, data])
+        return context.get_dummy_value()
+
+    return types.void(_NUMBERS, types.intp), emit
+
+
+@_instruction
+def _pour_vector(typing: Any, to: Any, start: Any, numbers: Any, index: Any) -> Any:
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        x = builder.load(_at(builder, args[2], args[3]), align=4)
+        written = builder.store(x, _at(builder, args[0], args[1]), align=_VECTOR_BYTES)
+        written.set_metadata("nontemporal", builder.module.add_metadata([ir.Constant(_LANE, 1)]))
+        return context.get_dummy_value()
+
+    return types.void(_NUMBERS, types.intp, _NUMBERS, types.intp), emit
+
+
+@_instruction
+def _place_in_vector(typing: Any, numbers: Any) -> Any:
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        place = builder.ptrtoint(args[0], _ADDRESS)
+        return builder.and_(place, ir.Constant(_ADDRESS, _VECTOR_BYTES - 1))
+
+    return types.int64(_NUMBERS), emit
+
+
+@compiled
+def pour(to: Any, numbers: Any, index: int, count: int) -> None:
+    """Copy `count` numbers that nobody reads soon to `to`: past the cache if they are whole, aligned vectors.
+
+    A common store first reads the line that it writes. Other threads see these stores once this one has taken any lock.
+    """
+    if count % WIDTH or _place_in_vector(to):
+        copy(to, 0, numbers, index, count)
+    else:
+        for j in range(0, count, WIDTH):
+            _pour_vector(to, j, numbers, index + j)
 
 
 @compiled

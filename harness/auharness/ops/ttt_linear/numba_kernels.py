@@ -16,9 +16,11 @@ from auharness.ops.ttt_linear.numba_blocks import (
     add_lower_turned,
     address,
     copy,
+    fetch,
     fill,
     first,
     padded,
+    pour,
     product,
     turn,
 )
@@ -42,6 +44,12 @@ _ZERO, _ONE, _MINUS = (np.float32(x) for x in (0, 1, -1))
 
 SEGMENT: Final = 16
 """Mini-batches between two states that the forward pass keeps; the backward pass computes those between them again."""
+
+_LINE: Final = 16
+"""Numbers of a cache line."""
+
+_FAR: Final = 2**20
+"""Numbers of a result from which on whoever reads it will not find it in a cache of the second level anyway."""
 
 Rows = tuple[int, int, int, int, int]
 """Address of float32 numbers, and how many of them lie between directions, batch, heads and rows."""
@@ -247,6 +255,24 @@ def _read_tokens(m: Any, at: Blocks, sizes: Sizes, place: _Place, given: Argumen
 
 
 @compiled
+def _fetch(rows: Rows, place: _Place, sizes: Sizes, begin: int, count: int) -> None:
+    """Ask for the rows of one mini-batch before they are read."""
+    for i in range(begin, min(begin + count, sizes.token)):
+        row = _row(rows, place, _token(i, sizes, place))
+        for j in range(0, sizes.d, _LINE):
+            fetch(row, j)
+
+
+@compiled
+def _write_far(to: Any, m: Any, index: int, sizes: Sizes) -> None:
+    """Write one row of a result that has a row per token."""
+    if sizes.batch * sizes.head * sizes.token * sizes.d < _FAR:
+        copy(to, 0, m, index, sizes.d)
+    else:
+        pour(to, m, index, sizes.d)
+
+
+@compiled
 def _unit_scales(m: Any, at: Blocks, sizes: Sizes, eps: Any, z: int, count: int) -> None:
     """Write the factor that gives each row of `z`, whose mean is zero, the variance 1.
 
@@ -367,10 +393,12 @@ def forward(
                 segment = begin // (sizes.mini_batch * SEGMENT)
                 copy(_kept(kept, chain, segment, sizes, at), 0, m, at.state, (d + 1) * width)
             _read_tokens(m, at, sizes, place, given, begin, count)
+            for rows in (given.q, given.k, given.v):
+                _fetch(rows, place, sizes, begin + sizes.mini_batch, sizes.mini_batch)
             _forward_step(m, at, sizes, eps, count)
             for i in range(count):
                 t = _token(begin + i, sizes, place)
-                copy(_row(results.out, place, t), 0, m, at.target + i * width, d)
+                _write_far(_row(results.out, place, t), m, at.target + i * width, sizes)
         for i in range(d + 1):
             for j in range(0, width, WIDTH):
                 row = at.state + i * width + j
@@ -586,12 +614,19 @@ def backward(
                 for i in range(count):
                     t = _token(first_token + i, sizes, place)
                     copy(m, at.d_out + i * width, _row(felt.out, place, t), 0, sizes.d)
+                if step:
+                    _fetch(felt.out, place, sizes, first_token - n, n)
+                elif segment:
+                    _fetch(felt.out, place, sizes, begin - n, n)
+                if segment:
+                    for rows in (given.q, given.k, given.v):
+                        _fetch(rows, place, sizes, first_token - whole, n)
                 _backward_step(m, at, sizes, eps, at.states + step * square, at.z + step * n * width, count)
                 for i in range(count):
                     t = _token(first_token + i, sizes, place)
-                    copy(_row(d.q, place, t), 0, m, at.d_x + i * width, sizes.d)
-                    copy(_row(d.k, place, t), 0, m, at.d_x + (count + i) * width, sizes.d)
-                    copy(_row(d.v, place, t), 0, m, at.d_g + i * width, sizes.d)
+                    _write_far(_row(d.q, place, t), m, at.d_x + i * width, sizes)
+                    _write_far(_row(d.k, place, t), m, at.d_x + (count + i) * width, sizes)
+                    _write_far(_row(d.v, place, t), m, at.d_g + i * width, sizes)
                     _row(d.lr, place, t)[0] = m[at.d_rates + i]
         # centring needs no gradient: the means of the rows are still those that the gradient came with
         _write_rows(m, at.d_state, at, sizes, place, d.w0, d.b0)

@@ -172,6 +172,6 @@ def ttt_mlp(
     check_range("ttt_mlp", tensors[0].shape[-2], tensors[4].shape[-1], mini_batch=mini_batch, suffix=suffix)
     with full_precision(q.device):
         results = entry.run(*tensors, mini_batch=mini_batch, eps=eps, reverse=reverse, suffix=suffix)
-    out, w1, b1, w2, b2 = results if both else (x[0] for x in results)
+    out, w1, b1, w2, b2 = results if both else (x.squeeze(0) for x in results)
     out = out.to(q.dtype)
     return (out, (w1, b1, w2, b2)) if return_state else out

@@ -154,6 +154,21 @@ def test_takes_any_memory_layout(problem, results, order, back):
         torch.testing.assert_close(value, truth[name], rtol=0, atol=0, msg=name)
 
 
+@pytest.mark.parametrize("back", [0, 1])
+def test_results_that_go_past_the_cache_are_the_same(problem, back):
+    *tensors, lr, token_scale, w0, b0, weight, bias = problem(2, 4, 2049, 64, 16, dtype=torch.float32)
+    if back:  # a step between rows that no vector begins at
+        tensors = [torch.nn.functional.pad(x.detach(), (0, 1))[..., :64].requires_grad_() for x in tensors]
+
+    def passed(rows):
+        read = [x.detach()[rows].requires_grad_() for x in (*tensors, lr)]
+        out, *_ = operator(16)([*read, token_scale, w0, b0, weight, bias])
+        return out, *torch.autograd.grad((out * out).sum(), read)
+
+    for value, *parts in zip(passed(slice(2)), passed(slice(1)), passed(slice(1, 2)), strict=True):
+        torch.testing.assert_close(value, torch.cat(parts), rtol=0, atol=0)
+
+
 def test_heads_of_the_output_lie_beside_each_other(problem):
     out, *_ = operator(7)(problem(2, 3, 20, 8, 7, dtype=torch.float32))
     assert out.transpose(1, 2).flatten(2).data_ptr() == out.data_ptr()

@@ -42,11 +42,10 @@ def ratio_of_minima(call, backend, *, rounds: int) -> float:
     return min(times["reference"]) / min(times[backend])
 
 
-@pytest.mark.parametrize("backend", ["torch", "numba"])
-def test_a_fast_path_is_faster_at_the_size_of_vit_s(problem, one_thread, backend):
-    least_forward, least_training = bars(backend)
-    arguments = problem(4, 6, 197, 64, 14, dtype=torch.float32)
-    gradient = torch.ones(4, 6, 197, 64)
+def jobs(problem, batch, token):
+    """Return the forward pass and the forward and backward pass by backend: 6 heads of 64, mini-batches of 14."""
+    arguments = problem(batch, 6, token, 64, 14, dtype=torch.float32)
+    gradient = torch.ones(batch, 6, token, 64)
 
     def forward(backend):
         with torch.no_grad():
@@ -55,5 +54,24 @@ def test_a_fast_path_is_faster_at_the_size_of_vit_s(problem, one_thread, backend
     def training(backend):
         torch.autograd.grad(ttt_linear(*arguments, mini_batch=14, backend=backend), arguments, gradient)
 
+    return forward, training
+
+
+@pytest.mark.parametrize("backend", ["torch", "numba"])
+def test_a_fast_path_is_faster_at_the_size_of_vit_s(problem, one_thread, backend):
+    least_forward, least_training = bars(backend)
+    forward, training = jobs(problem, 4, 197)
     assert ratio_of_minima(forward, backend, rounds=20) >= least_forward
     assert ratio_of_minima(training, backend, rounds=12) >= least_training
+
+
+@pytest.mark.nightly
+def test_compiled_code_is_much_faster_on_a_long_sequence(problem, one_thread):
+    pytest.importorskip("numba")
+    from auharness.ops.numba_vectors import WIDTH
+
+    if WIDTH < 16:
+        pytest.skip("these bars are for AVX-512")
+    forward, training = jobs(problem, 1, 4096)
+    assert ratio_of_minima(forward, "numba", rounds=20) >= 8
+    assert ratio_of_minima(training, "numba", rounds=8) >= 25
