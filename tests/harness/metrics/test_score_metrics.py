@@ -1,11 +1,11 @@
-"""AUROC and average precision against scikit-learn, ties included."""
+"""AUROC, average precision and the F1 of the best threshold against scikit-learn, ties included."""
 
 import numpy as np
 import pytest
-from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
 from auharness.errors import UsageError
-from auharness.metrics import auroc, average_precision
+from auharness.metrics import auroc, average_precision, f1_max
 
 
 @pytest.mark.parametrize("levels", [2, 5, 100_000])
@@ -21,6 +21,23 @@ def test_both_equal_sklearn_with_many_and_few_ties(levels: int, seed: int) -> No
         assert average_precision(target, score)[au] == pytest.approx(expected, abs=1e-12)
 
 
+@pytest.mark.parametrize("levels", [2, 7])
+def test_f1_max_is_the_best_of_all_thresholds(levels: int) -> None:
+    generator = np.random.default_rng(levels)
+    target = generator.integers(-1, 2, size=(200, 2))
+    score = generator.integers(0, levels, size=(200, 2)) + (target == 1)
+    for au in range(2):
+        coded = target[:, au] >= 0
+        true, values = target[coded, au], score[coded, au]
+        best = max(f1_score(true, values >= value) for value in np.unique(values))
+        assert f1_max(target, score)[au] == pytest.approx(best, abs=1e-12)
+
+
+def test_f1_max_of_a_constant_is_that_of_always_saying_present() -> None:
+    target = np.array([1, 0, 0, 0])
+    assert f1_max(target, np.zeros(4)) == f1_score(target, np.ones(4))
+
+
 def test_constant_score_gives_one_half_and_the_rate() -> None:
     target = np.array([1, 0, 0, 0])
     assert auroc(target, np.zeros(4)) == 0.5
@@ -32,6 +49,7 @@ def test_one_class_is_undefined(value: int) -> None:
     target, score = np.full((5, 1), value), np.arange(5.0)[:, None]
     assert np.isnan(auroc(target, score)).all()
     assert np.isnan(average_precision(target, score)).all()
+    assert np.isnan(f1_max(target, score)).all()
 
 
 def test_order_of_frames_changes_nothing() -> None:

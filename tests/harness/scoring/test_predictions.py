@@ -14,7 +14,7 @@ from sklearn.metrics import (
 )
 
 from auharness.api import ProtocolPlugin
-from auharness.scoring import cluster_counts, unit_metrics
+from auharness.scoring import cluster_counts, count_scored, unit_metrics
 
 COLUMNS = ("AU1", "AU2", "AU4")
 
@@ -121,3 +121,10 @@ def test_classes_are_counted_as_a_confusion_matrix() -> None:
     assert found["uar"]["mean"] == pytest.approx(recall_score(true, said, average="macro"))
     assert found["war"]["all"] == pytest.approx(accuracy_score(true, said))
     assert found["macro-f1"]["mean"] == pytest.approx(f1_score(true, said, average="macro"))
+
+
+def test_a_row_is_scored_if_any_of_its_labels_is_coded() -> None:
+    target = np.array([[1, 0, 1], [-1, -1, 0], [-1, -1, -1]], np.int8)
+    frame = frame_of(target, np.zeros((3, 3)))
+    assert count_scored(frame, COLUMNS) == 2
+    assert count_scored(frame, COLUMNS[:2]) == 1

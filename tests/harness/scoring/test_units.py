@@ -146,3 +146,12 @@ def test_what_cannot_be_one_row_is_refused() -> None:
         score_units(Made(), [unit("P1", 0, A), unit("P2", 0, B, protocol_version=2)])
     with pytest.raises(InconclusiveError, match="fold P1: its seeds tested different"):
         fold_counts([unit("P1", 0, A), unit("P1", 1, B)])
+
+
+def test_n_scored_sums_over_folds_and_is_n_frames_where_it_was_not_counted() -> None:
+    units = [unit("P1", 0, A, n_scored=17), unit("P2", 0, B, n_scored=19)]
+    score = score_units(Made(), units, interval=False)
+    assert (score.n_frames, score.n_scored, score.n_clusters) == (40, 36, 4)
+    old = score_units(Made(), [unit("P1", 0, A), unit("P2", 0, B)], interval=False)
+    assert old.n_scored == old.n_frames == 40
+    assert old.n_published is None and old.marks == ("1 seed",)
