@@ -296,7 +296,8 @@ class HGAAGSSM(ModelPlugin):
 
     @model_validator(mode="after")
     def _fits(self) -> "HGAAGSSM":
-        for name, module in ((self.vision, frames_in), (self.sound, sound_in)):
+        seen, heard = (self.vision, self.baseline_vision), (self.sound, self.baseline_sound)
+        for name, module in [*((name, frames_in) for name in seen), *((name, sound_in) for name in heard)]:
             try:
                 if name not in module.SMALL:
                     check_foundation(name, module.KINDS)

@@ -259,12 +259,29 @@ def test_frames_in_parts_give_the_same_logits():
     )
 
 
+@needs_hf
+@pytest.mark.parametrize("row", ["paper", "baseline", "asymmetric"])
+def test_half_precision_as_in_the_recipe(row):
+    plugin, module = _built(row, **RANDOM)
+    batch = _batch(plugin)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        # without the dropout of training
+        output = _answer(plugin, module.eval(), batch)
+        sum(plugin.loss(output, batch, _task(plugin)).values()).backward()
+    with torch.inference_mode():
+        whole = _answer(plugin, module, batch).logits
+    assert float((output.logits.detach().float() - whole).abs().max()) < 0.1
+    assert all(value.grad.isfinite().all() for value in module.parameters() if value.requires_grad)
+
+
 def test_other_tasks_and_settings_are_refused():
     plugin = _plugin("tiny")
     with pytest.raises(UsageError, match="expected frame-multilabel, got clip-multilabel"):
         plugin.build(_task(plugin, "clip-multilabel"))
     with pytest.raises(UsageError, match="did you mean 'dinov2-vitl14'"):
         _plugin(vision="dinov2-vitl")
+    with pytest.raises(UsageError, match="expected wavlm-large"):
+        _plugin(baseline_sound="vit-b16")
     with pytest.raises(UsageError, match="multiple of heads"):
         _plugin(heads=5)
 
