@@ -293,11 +293,16 @@ def _reference(table: ReportedTable) -> str:
 
 
 def _p_values(protocol: ProtocolPlugin, ablation: Ablation, memory: Memory) -> dict[str, float]:
-    """Return the p-value of each step, adjusted by Holm; 1 where two rows do not test the same subjects."""
+    """Return the p-value of each step, adjusted by Holm; 1 where two rows do not test the same subjects.
+
+    Steps between records of summed clips have none.
+    """
     how: Any = protocol.aggregation  # `aggregate` refuses an unknown one
     raw = {}
     for first, second in steps(tuple(ablation.rows), ablation):
         above, row = ablation.rows[first].entry, ablation.rows[second].entry
+        if above.clips_summed or row.clips_summed:
+            continue
         pair = paired_counts(fold_counts(row.units), len(row.seeds), fold_counts(above.units), len(above.seeds))
         try:
             raw[second] = memory.p_value(*pair, metric=metric(protocol.headline), how=how, cluster=protocol.cluster)

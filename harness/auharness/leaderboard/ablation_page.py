@@ -12,6 +12,7 @@ from auharness.leaderboard.escape import markdown
 from auharness.leaderboard.figure import is_drawn
 from auharness.leaderboard.memory import Memory
 from auharness.leaderboard.reported import MEAN, read_reported
+from auharness.leaderboard.rows import CLIPS_SUMMED
 from auharness.leaderboard.tables import interval_text, percent, table_text
 from auharness.results.atomic import write_bytes
 
@@ -86,6 +87,8 @@ def ablation_section(ablation: Ablation) -> list[str]:
     ]
     if any(row.score.marks for row in ablation.rows.values()):
         parts[-1] += " Rows of 1 seed: how much training runs differ is not known."
+    if any(row.entry.clips_summed for row in ablation.rows.values()):
+        parts[-1] += f" `n/a`: {CLIPS_SUMMED}."
     return parts
 
 
@@ -127,7 +130,8 @@ def _lines(ablation: Ablation) -> list[dict[str, str]]:
         line["measured"] = "n/a" if row is None else percent(row.score.headline)
         line["95 % interval"] = "n/a" if row is None else interval_text(row.score.interval)
         line["measured step"] = _step(measured.get(variant), measured.get(measured_from.get(variant, "")), 2)
-        line["p"] = f"{ablation.p_values[variant]:.4f}" if variant in ablation.p_values else ""
+        untested = "n/a" if line["measured step"] else ""
+        line["p"] = f"{ablation.p_values[variant]:.4f}" if variant in ablation.p_values else untested
         lines.append(line)
     return lines
 

@@ -20,10 +20,11 @@ from auharness.leaderboard.overview import overview_text
 from auharness.leaderboard.page import Page, make_page
 from auharness.leaderboard.scaling import scaling_files, scaling_pictures, scaling_points
 from auharness.leaderboard.text import page_text
-from auharness.results.atomic import write_bytes
-from auharness.results.store import UNIT, RunFolder
+from auharness.results.atomic import write_bytes, write_json
+from auharness.results.store import UNIT, RunFolder, iter_runs
 from auharness.results.verify import verify_run
 from auharness.scaling.point import read_points
+from auharness.scoring import clip_hits, names_clips, sum_clips
 
 if sys.platform != "win32":
     import fcntl
@@ -59,13 +60,14 @@ def write_page(runs: Path, protocol: str) -> Path:
 def add_run(run: RunFolder, boards: Path) -> tuple[Path, list[Path]]:
     """Copy the records of a run, which hold counts and no predictions, to `data/<protocol>/<model>/<run>/`.
 
-    An earlier run of the same row is replaced.
+    Where the sampling unit is a clip, counts of one clip are its label and its prediction, so their sums are written in
+    their place; see `scoring/clip_sums.py`. An earlier run of the same row is replaced.
 
     Returns:
         The new folder, and the folders that it replaced.
 
     Raises:
-        InconclusiveError: if the run is not complete, or was cut short.
+        InconclusiveError: if the run is not complete, was cut short, or counts clips whose sums say too little.
         IntegrityError: if a file of the run changed since it was written.
     """
     problems = verify_run(run)
@@ -79,10 +81,13 @@ def add_run(run: RunFolder, boards: Path) -> tuple[Path, list[Path]]:
     target = boards / DATA / record.protocol / record.model / run.path.name
     entries, _ = read_entries(boards / DATA, protocol=record.protocol)
     old = [boards / DATA / record.protocol / e.run.model / e.folder for e in entries if e.key == entry.key]
-    copy = RunFolder(target)
-    for ref in record.units:
-        content = (run.unit_folder(ref.unit_id) / UNIT).read_bytes()
-        write_bytes(copy.unit_folder(ref.unit_id) / UNIT, content)
+    copy, units = RunFolder(target), list(entry.units)
+    protocol = registry.load("protocol", record.protocol)()
+    if any(names_clips(protocol, unit) for unit in units):
+        record = record.model_copy(update={"hits": clip_hits(units)})
+        units = sum_clips(protocol, units)
+    for unit in units:
+        write_json(copy.unit_folder(unit.unit_id) / UNIT, unit.model_dump(mode="json"))
     copy.write_record(record)
     replaced = [path for path in old if path != target]
     for path in replaced:
@@ -211,6 +216,7 @@ def _everything(boards: Path, *, remember: bool) -> tuple[dict[str, str], dict[s
     names = sorted(shipped | {entry.run.protocol for entry in entries})
     memories = {name: Memory(boards / DATA / MEMORY / f"{name}.json") for name in names}
     pages = {name: make_page(boards / DATA, name, memory=memories[name]) for name in names}
+    _refuse_clips(boards, pages)
     for memory in memories.values() if remember else ():
         memory.save()
     texts = {
@@ -247,6 +253,17 @@ def _refuse_twins(entries: list[Entry], boards: Path) -> None:
                 f"{entry.run.preset}); delete the older folder"
             )
         seen[key] = entry.folder
+
+
+def _refuse_clips(boards: Path, pages: Mapping[str, Page]) -> None:
+    """Records that were copied by hand may hold the label and the prediction of each clip."""
+    for run in iter_runs(boards / DATA):
+        protocol = pages[run.record.protocol].protocol
+        if protocol.cluster != "subject" and any(names_clips(protocol, unit) for unit in run.finished()):
+            raise IntegrityError(
+                f"{run.path}: holds labels and predictions of single clips, expected their sums; delete it, also from "
+                "the history, and add the run with 'auharness leaderboard add'"
+            )
 
 
 def _extra(boards: Path, expected: set[str]) -> list[Path]:

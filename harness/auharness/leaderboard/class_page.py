@@ -27,6 +27,7 @@ def class_rows(table: BoardTable) -> list[str]:
     parts = []
     if table.rows:
         parts.append(class_headline_table(table, table.rows))
+        parts += [f"Rank n/a: {why}." for why in dict.fromkeys(row.untested for row in table.rows) if why]
         if len(table.floors.folds) > 1:
             parts += ["Averaged over the folds, and from the counts of all folds:", average_table(table.rows)]
         parts += ["Recall of each class:", recall_table(table.rows)]
@@ -79,7 +80,12 @@ def class_notes(protocol: ProtocolPlugin) -> list[str]:
         f"says nothing about training noise.{films}",
         f"- **Rank**: shared where a paired test over {unit} ({DRAWS:,} exchanges) does not separate a row from the "
         f"first of its rank at {ALPHA} / (rows - 1)."
-        + (" Clips of one film count as independent, so it separates too easily." if clips else ""),
+        + (
+            " Clips of one film count as independent, so it separates too easily. Committed records hold sums of clips "
+            "and allow no such test: `n/a`."
+            if clips
+            else ""
+        ),
         "- **Selection**: which epoch is scored. `last`: fixed number of epochs; `inner-val`: chosen on held-out "
         "training clips; `test-oracle`: chosen on the test part, as in most of the reported rows, and never ranked.",
         "- **Floors**: `majority` always names the most frequent class of the training part, `random-prior` draws "

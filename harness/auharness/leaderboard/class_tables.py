@@ -22,7 +22,7 @@ def class_headline_table(table: BoardTable, rows: Sequence[BoardRow], *, floors:
         metrics = {NAMES.get(name, name): percent(value) for name, value in score.metrics.items()}
         lines.append(
             {
-                "rank": "" if row.rank is None else str(row.rank),
+                "rank": ("n/a" if row.untested else "") if row.rank is None else str(row.rank),
                 **row_names(row),
                 NAMES.get(score.metric, score.metric): marked(score),
                 "95 % interval": interval_text(score.interval),

@@ -9,6 +9,7 @@ from typing import Any
 from auharness import registry
 from auharness.errors import InconclusiveError, UsageError, near
 from auharness.leaderboard.entries import Entry, newest, read_entries, read_entry
+from auharness.leaderboard.rows import CLIPS_SUMMED
 from auharness.metrics import FoldCounts, metric
 from auharness.results.store import RunFolder, find_run
 from auharness.scoring import fold_counts
@@ -65,6 +66,9 @@ def compare_runs(runs: Sequence[RunFolder]) -> list[ComparedRun]:
     if len({run.path.resolve() for run in runs}) != len(runs) or len(runs) < 2:
         raise UsageError("compare: expected at least two different runs")
     entries = [_complete(run) for run in runs]
+    for entry in entries:
+        if entry.clips_summed:
+            raise InconclusiveError(f"{entry.folder} cannot be compared: {CLIPS_SUMMED}; compare the runs themselves")
     for entry in entries[1:]:
         _refuse_other_ground(entries[0], entry)
     protocol = registry.load("protocol", entries[0].run.protocol)()

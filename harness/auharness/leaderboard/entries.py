@@ -42,6 +42,11 @@ class Entry:
         return tuple(sorted({unit.seed for unit in self.units}))
 
     @property
+    def clips_summed(self) -> bool:
+        """Whether the counts are sums in which no clip can be told from another."""
+        return any(unit.clips_summed for unit in self.units)
+
+    @property
     def data_key(self) -> DataKey:
         """Origin, size and digest of the data: rows of one table share it."""
         return data_key(self.first)

@@ -78,7 +78,7 @@ def _measured(row: BoardRow) -> dict[str, Any]:
     interval = score.interval
     return {
         "rank": row.rank,
-        "not_ranked": row.entry.not_ranked,
+        "not_ranked": row.entry.not_ranked or row.untested,
         "model": row.entry.run.model,
         "preset": row.entry.run.preset,
         "difference": row.difference,

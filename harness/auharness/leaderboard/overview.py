@@ -26,7 +26,8 @@ def overview_text(pages: Mapping[str, Page], figures: Mapping[str, Generalisatio
         "# Leaderboards",
         "Each page holds measured rows with intervals and floors, and apart from them what papers report, audited. "
         "Scores are the protocol's headline in percent. Measured rows come from `auharness leaderboard add RUN`; the "
-        "records in `data/` hold counts per subject and no predictions.",
+        "records in `data/` hold counts per subject and no predictions; where a protocol draws clips, one confusion "
+        "matrix per fold and seed and no clip by itself.",
         table_text([_line(page) for page in pages.values()]),
     ]
     if scaling:
@@ -48,7 +49,7 @@ def _line(page: Page) -> dict[str, str]:
         if MEAN in row.cells
     ]
     best = max(printed, default=None, key=lambda item: item[0])
-    top = next((row for row in licensed if row.rank == 1), None)
+    top = next((row for row in licensed if row.rank == 1 or row.untested), None)
     floor = best_constant(page.floors) or max(page.floors.items(), key=lambda item: item[1], default=None)
     return {
         "protocol": f"[{markdown(name)}]({name}.md)",

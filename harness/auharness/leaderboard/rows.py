@@ -11,13 +11,24 @@ from auharness.leaderboard.entries import Entry
 from auharness.leaderboard.memory import Memory
 from auharness.metrics import FoldCounts, metric
 from auharness.results.looks import DataKey
-from auharness.scoring import Score, fold_counts, score_units
+from auharness.scoring import Score, clip_folds, fold_counts, score_units
 from auharness.statistics import shared_ranks
 
-__all__ = ["ALPHA", "BoardRow", "BoardTable", "flat_settings", "make_tables", "paired_counts", "setting_text"]
+__all__ = [
+    "ALPHA",
+    "CLIPS_SUMMED",
+    "BoardRow",
+    "BoardTable",
+    "flat_settings",
+    "make_tables",
+    "paired_counts",
+    "setting_text",
+]
 
 ALPHA = 0.05
 """Family-wise error of the tests that separate ranks."""
+CLIPS_SUMMED = "a paired test needs the answers to each clip, and the record holds sums only"
+"""Why rows of committed records over clips are not tested against each other."""
 SIZES = ("", "full", "small", "tiny")
 LONGEST = 24
 """Characters of a setting that are shown."""
@@ -35,6 +46,8 @@ class BoardRow:
     score_metrics: dict[str, float | None]
     """Metrics of scores (AUROC, average precision): over the predictions of all folds where the headline is pooled,
     mean over the units in which they are defined elsewhere."""
+    untested: str = ""
+    """Why a row that may be ranked has no rank; empty where it has one."""
 
     @property
     def name(self) -> str:
@@ -108,7 +121,12 @@ def _may_rank(protocol: ProtocolPlugin, entry: Entry) -> bool:
 def _row(protocol: ProtocolPlugin, entry: Entry, difference: str, memory: Memory) -> BoardRow:
     score = score_units(protocol, entry.units, interval=False)
     how: Any = score.aggregation  # `aggregate` refuses an unknown one
-    interval = memory.interval(fold_counts(entry.units), metric(score.metric), how=how, cluster=protocol.cluster)
+    folds: Sequence[FoldCounts] | None = fold_counts(entry.units)
+    if entry.clips_summed:
+        folds = clip_folds(entry.units, entry.run.hits, metric(score.metric))
+    interval = None
+    if folds is not None:
+        interval = memory.interval(folds, metric(score.metric), how=how, cluster=protocol.cluster)
     return BoardRow(
         entry=entry,
         score=replace(score, interval=interval),
@@ -121,10 +139,13 @@ def _row(protocol: ProtocolPlugin, entry: Entry, difference: str, memory: Memory
 def _ranked(protocol: ProtocolPlugin, rows: list[BoardRow], memory: Memory) -> list[BoardRow]:
     """Return rows best first; rows that the paired test cannot separate from the first of their rank share it."""
     by_name = {row.name: row for row in rows}
+    summed = len(rows) > 1 and any(row.entry.clips_summed for row in rows)
     counts = {row.name: fold_counts(row.entry.units) for row in rows}
     entry, limit = metric(protocol.headline), ALPHA / max(len(rows) - 1, 1)
 
     def separable(leader: str, name: str) -> bool:
+        if summed:
+            return False
         seeds = [len(by_name[key].entry.seeds) for key in (leader, name)]
         pair = paired_counts(counts[leader], seeds[0], counts[name], seeds[1])
         how: Any = protocol.aggregation
@@ -135,6 +156,8 @@ def _ranked(protocol: ProtocolPlugin, rows: list[BoardRow], memory: Memory) -> l
 
     scores = {row.name: row.score.headline for row in rows}
     ranks = shared_ranks(scores, separable, higher_is_better=entry.higher_is_better)
+    if summed:
+        return [replace(by_name[name], untested=CLIPS_SUMMED) for name in ranks]
     return [replace(by_name[name], rank=rank) for name, rank in ranks.items()]
 
 

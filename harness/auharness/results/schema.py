@@ -68,6 +68,8 @@ class UnitRecord(_Record):
     """Decision value of each scored label on the stored scores; empty for classes."""
     aggregation: str
     clusters: tuple[ClusterCounts, ...]
+    clips_summed: bool = False
+    """Whether one cluster holds the sum of all clips, as in committed records of protocols whose units are clips."""
     train_positives: tuple[NonNegative, ...]
     """Coded positive training rows of each scored label."""
     train_coded: tuple[NonNegative, ...]
@@ -132,5 +134,7 @@ class RunRecord(_Record):
     pooled: dict[str, dict[str, dict[str, float | None]]] = {}
     """Seed -> metric of scores -> label (and `mean`) -> value over the predictions of all folds; None where undefined.
     Empty where the headline is not pooled."""
+    hits: dict[str, tuple[tuple[NonNegative, ...], ...]] = {}
+    """Fold -> class -> clips that 0, 1, ... of the seeds named right; beside `clips_summed`, with several seeds."""
     headline: str = ""
     """One line for the terminal once the run is finished."""

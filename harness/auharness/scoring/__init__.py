@@ -1,5 +1,6 @@
 """From predictions to counts, and from the counts of finished units to one row with its floors and interval."""
 
+from auharness.scoring.clip_sums import clip_folds, clip_hits, names_clips, sum_clips
 from auharness.scoring.predictions import cluster_counts, count_scored, unit_metrics
 from auharness.scoring.thresholds import best_f1_threshold, decision_values
 from auharness.scoring.units import Score, dropped_rows, fold_counts, score_units
@@ -7,11 +8,15 @@ from auharness.scoring.units import Score, dropped_rows, fold_counts, score_unit
 __all__ = [
     "Score",
     "best_f1_threshold",
+    "clip_folds",
+    "clip_hits",
     "cluster_counts",
     "count_scored",
     "decision_values",
     "dropped_rows",
     "fold_counts",
+    "names_clips",
     "score_units",
+    "sum_clips",
     "unit_metrics",
 ]

@@ -2,7 +2,7 @@
 
 from auharness.statistics.bootstrap import DRAWS, LEVEL, Interval, bootstrap_interval
 from auharness.statistics.chance import CHANCE_DRAWS, ORACLE_GRID, chance_levels
-from auharness.statistics.clips import clip_difference, clip_interval, clip_swap_test, resamples_clips
+from auharness.statistics.clips import RECALL_MEANS, clip_difference, clip_interval, clip_swap_test, resamples_clips
 from auharness.statistics.compare import Comparison, compare, compare_family, swap_test
 from auharness.statistics.floors import floors
 from auharness.statistics.headline import Headline
@@ -15,6 +15,7 @@ __all__ = [
     "DRAWS",
     "LEVEL",
     "ORACLE_GRID",
+    "RECALL_MEANS",
     "Comparison",
     "Headline",
     "Interval",

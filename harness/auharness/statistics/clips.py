@@ -20,11 +20,14 @@ from auharness.metrics.defined import mean_defined
 from auharness.metrics.metric import Metric
 from auharness.statistics.bootstrap import DRAWS, LEVEL, Interval
 
-__all__ = ["CLIP_METHOD", "clip_difference", "clip_interval", "clip_swap_test", "resamples_clips"]
+__all__ = ["CLIP_METHOD", "RECALL_MEANS", "clip_difference", "clip_interval", "clip_swap_test", "resamples_clips"]
 
 CLIP_METHOD = (
     "percentile over clips within folds and classes; source clusters (films) are unknown, so the interval is too narrow"
 )
+
+RECALL_MEANS = ("uar", "war")
+"""Metrics that depend on the clips of each class and on how many of them are named right, on nothing else."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,8 @@ def clip_interval(
     """Return the percentile interval from clips resampled within each fold and true class.
 
     The number of clips of a class is the same in every draw. UAR and WAR are linear in the answers, so the percentile
-    interval is not shifted. Answers of several seeds to one clip stay together.
+    interval is not shifted. Answers of several seeds to one clip stay together. For UAR and WAR an answer is right or
+    wrong, so the interval is the same whether the wrong ones are known or not.
 
     Args:
         folds: confusion matrices `[S, C, C]`, one cluster per clip.
@@ -79,6 +83,8 @@ def clip_interval(
         UsageError: no fold, another kind of metric, `subject-mean`, or a cluster with clips of several classes.
     """
     _check([folds], metric, how)
+    if metric.name in RECALL_MEANS:
+        folds = [_right_or_wrong(fold) for fold in folds]
     scores = _scores(_resampled([folds], draws=draws, seed=seed)[0], metric, how)
     return _interval(scores, level=level, draws=draws)
 
@@ -163,6 +169,16 @@ def _check(models: Sequence[Sequence[FoldCounts]], metric: Metric, how: Aggregat
     for other in models[1:]:
         if [(fold.name, fold.clusters) for fold in folds] != [(fold.name, fold.clusters) for fold in other]:
             raise UsageError("clips: the two models do not answer the same clips in the same order")
+
+
+def _right_or_wrong(fold: FoldCounts) -> FoldCounts:
+    """Return the fold with every wrong answer in the place of the next class."""
+    classes = np.arange(fold.counts.shape[-1])
+    right = fold.counts.diagonal(axis1=-2, axis2=-1)
+    counts = np.zeros_like(fold.counts)
+    counts[:, classes, (classes + 1) % len(classes)] = fold.counts.sum(axis=-1) - right
+    counts[:, classes, classes] += right
+    return FoldCounts(fold.name, fold.clusters, counts)
 
 
 def _resampled(models: Sequence[Sequence[FoldCounts]], *, draws: int, seed: int) -> list[list[NDArray[np.float64]]]:
