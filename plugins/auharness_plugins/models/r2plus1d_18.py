@@ -46,7 +46,7 @@ class R2Plus1D18(ModelPlugin):
             "augment": {"random_resized_crop": (0.8, 1.0)},
             "recipe": {
                 "optimiser": "adamw",
-                "epochs": 16,
+                "epochs": 12,
                 "batch_size": 16,
                 "lr": 1e-3,
                 "weight_decay": 0.05,

@@ -58,7 +58,7 @@ class R2Plus1DResNet18(ModelPlugin):
             "augment": {"random_resized_crop": (0.8, 1.0)},
             "recipe": {
                 "optimiser": "adamw",
-                "epochs": 12,
+                "epochs": 10,
                 "batch_size": 16,
                 "lr": 1e-3,
                 "weight_decay": 0.05,
