@@ -30,7 +30,8 @@ def check_protocol(plugin: type[ProtocolPlugin], index: IndexView | None = None)
     Args:
         plugin: the class that the hook returns.
         index: the subjects, clips and splits on disk; default: those of the split table beside the plugin, of the
-            published counts of the datasets, or nine made-up ones, and splits into five folds.
+            published counts of the datasets, or nine made-up ones, splits into five folds, and those that the datasets
+            publish.
     """
     case = _Case(plugin, index or default_index(plugin))
     declared: list[Step] = [
@@ -50,11 +51,12 @@ def check_protocol(plugin: type[ProtocolPlugin], index: IndexView | None = None)
 
 
 def default_index(plugin: type[ProtocolPlugin]) -> FakeIndex:
-    """Return an index with the subjects that a protocol most likely expects."""
+    """Return an index with the subjects and splits that a protocol most likely expects."""
     table = _table(plugin)
     wanted = dict.fromkeys((*plugin.train_on, *plugin.test_on))
     subjects = {dataset: _published(dataset) or table or UNNAMED for dataset in wanted}
-    return FakeIndex(subjects, subjects, {dataset: _splits(names) for dataset, names in subjects.items()})
+    splits = {dataset: _splits(names) | _published_parts(dataset, names) for dataset, names in subjects.items()}
+    return FakeIndex(subjects, subjects, splits)
 
 
 class _Case:
@@ -135,6 +137,15 @@ def _splits(names: Sequence[str]) -> dict[str, tuple[str, ...]]:
         found[f"{fold}/train"] = tuple(name for name in names if name not in test)
         found[f"{fold}/test"] = test
     return found
+
+
+def _published_parts(dataset: str, members: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Return the splits without folds that a dataset publishes, such as `train`; every name is in one of them."""
+    if dataset not in names("dataset"):
+        return {}
+    published = load("dataset", dataset).model_construct(root=Path()).published_splits()
+    parts = [split for split in published if "/" not in split]
+    return {split: tuple(members[number :: len(parts)]) for number, split in enumerate(parts)}
 
 
 def _published(dataset: str) -> tuple[str, ...]:
