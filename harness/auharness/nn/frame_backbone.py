@@ -1,12 +1,19 @@
 """Convolutional networks that turn single frames into feature maps, behind one interface."""
 
+import math
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
+from auharness.errors import UsageError
 from auharness.nn.vision import import_torchvision
 
-__all__ = ["FrameBackbone", "efficientnet_v2_s", "small_cnn"]
+__all__ = ["EdgeCells", "FrameBackbone", "PlaceWeights", "efficientnet_v2_s", "small_cnn"]
+
+_LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
+_FAINT = 2e-4  # squared gradients, summed over directions, below which there is no edge; frames have deviation 1
 
 
 class FrameBackbone(nn.Sequential):
@@ -46,16 +53,80 @@ def efficientnet_v2_s() -> FrameBackbone:
     return FrameBackbone(list(features), channels=1280, cut=6, cut_channels=160)
 
 
-def small_cnn(widths: Sequence[int]) -> FrameBackbone:
-    """Return a small network: per width a 3x3 convolution of stride 2 with norm and ReLU, so a side of S / 2^len.
+class EdgeCells(nn.Module):
+    """How strong edges of each direction are around each place, `[N,3,S,S] -> [N,K,S/cell,S/cell]`; nothing is learned.
+
+    The grey image's gradient, whichever way it points, is shared out to K directions by the fourth power of the cosine,
+    averaged over cells, and divided by its norm over the 5x5 cells around: histograms of oriented gradients (Dalal and
+    Triggs, CVPR 2005) in other words.
 
     Args:
-        widths: channels of the stages, at least two.
+        directions: K.
+        cell: side of a cell in pixels.
     """
-    stages = [
-        nn.Sequential(
-            nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU(inplace=True)
+
+    luma: Tensor
+
+    def __init__(self, directions: int, *, cell: int) -> None:
+        super().__init__()
+        self.directions, self.cell = directions, cell
+        self.register_buffer("luma", torch.tensor(_LUMA).view(3, 1, 1), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        wide = F.pad((x * self.luma).sum(1, keepdim=True), (1, 1, 1, 1), mode="replicate")
+        right = wide[..., 1:-1, 2:] - wide[..., 1:-1, :-2]
+        down = wide[..., 2:, 1:-1] - wide[..., :-2, 1:-1]
+        turns = [math.pi * number / self.directions for number in range(self.directions)]
+        along = torch.cat([math.cos(turn) * right + math.sin(turn) * down for turn in turns], 1)
+        # |gradient| cos^4
+        shares = along**4 / (right.square() + down.square() + _FAINT) ** 1.5
+        cells = F.avg_pool2d(shares, self.cell)
+        around = F.avg_pool2d(F.pad(cells.square().sum(1, keepdim=True), (2, 2, 2, 2), mode="replicate"), 5, stride=1)
+        return cells / (around + _FAINT).sqrt()
+
+
+class PlaceWeights(nn.Module):
+    """Weigh every place of every map by a number of its own, `[N,C,h,h] -> [N,C,h,h]`.
+
+    What follows may average over places and still know where something was, as features of a deep network do.
+
+    Args:
+        channels: C.
+        side: h.
+    """
+
+    def __init__(self, channels: int, side: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(channels, side, side))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.weight
+
+
+def small_cnn(channels: int, *, image_size: int, directions: int = 8, cell: int = 6) -> FrameBackbone:
+    """Return a network of two stages that learns from a few hundred clips: fixed edges, and one convolution of them.
+
+    A free network of this size learns the faces of such few clips and nothing else. The convolution has stride 2, norm
+    and ReLU, and its maps are weighted by place.
+
+    Args:
+        channels: of the result.
+        image_size: side of the frames in pixels.
+        directions: of the edges.
+        cell: side of a cell of edges in pixels.
+
+    Raises:
+        UsageError: if two cells are no divisor of the side.
+    """
+    if image_size % (2 * cell):
+        raise UsageError(
+            f"small-cnn reads frames whose side is a multiple of {2 * cell} px, got {image_size}; set preprocess.crop"
         )
-        for before, after in zip((3, *widths[:-1]), widths, strict=True)
-    ]
-    return FrameBackbone(stages, channels=widths[-1], cut=len(widths) - 1, cut_channels=widths[-2])
+    learned = nn.Sequential(
+        nn.Conv2d(directions, channels, 3, stride=2, padding=1, bias=False),
+        nn.BatchNorm2d(channels),
+        nn.ReLU(inplace=True),
+        PlaceWeights(channels, image_size // (2 * cell)),
+    )
+    edges = EdgeCells(directions, cell=cell)
+    return FrameBackbone([edges, learned], channels=channels, cut=1, cut_channels=directions)

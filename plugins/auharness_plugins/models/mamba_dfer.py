@@ -202,14 +202,14 @@ class MambaDFER(ModelPlugin):
         "tiny": {
             "init": "none",
             "backbone": "small-cnn",
-            "widths": (16, 32, 64),
             "dim": 64,
-            "hidden": (64, 32),
+            "hidden": (64,),
+            "classifier_dropout": 0.1,
             "preprocess": {
                 "align": "none",
                 "landmarks": "mean-shape",
-                "resize": 48,
-                "crop": 48,
+                "resize": 96,
+                "crop": 96,
                 "enhance": (),
                 "frames": 8,
             },
@@ -231,7 +231,7 @@ class MambaDFER(ModelPlugin):
     }
 
     backbone: Literal["efficientnet-v2-s", "small-cnn"] = Field("efficientnet-v2-s", description="frame network")
-    widths: tuple[int, ...] = Field((16, 32, 64), min_length=2, description="channels of small-cnn, halving each time")
+    width: int = Field(64, ge=1, description="channels of small-cnn")
     backbone_norms: Literal["trained", "frozen"] = Field("trained", description="statistics of its batch norms")
     facial_at: Literal["last", "early"] = Field(
         "last", description="facial attention on the backbone's last map, or before the last halving of its side"
@@ -334,7 +334,8 @@ class MambaDFER(ModelPlugin):
         unknown = [name for name in task.outputs if name not in EMOTION_AUS]
         if self.au_weight and unknown:
             raise UsageError(f"au_weight knows the AUs of {', '.join(EMOTION_AUS)}, got the class {unknown[0]}")
-        backbone = efficientnet_v2_s() if self.backbone == "efficientnet-v2-s" else small_cnn(self.widths)
+        large = self.backbone == "efficientnet-v2-s"
+        backbone = efficientnet_v2_s() if large else small_cnn(self.width, image_size=task.image_size)
         if not self.projection and backbone.channels != self.dim:
             raise UsageError(f"projection=false needs dim={backbone.channels}, as the backbone has, got {self.dim}")
         return MambaDFERNet(

@@ -1,10 +1,12 @@
+import math
 from importlib.util import find_spec
 
 import pytest
 import torch
 
 from auharness.efficiency import count, count_parameters, fvcore_count
-from auharness.nn.frame_backbone import efficientnet_v2_s, small_cnn
+from auharness.errors import UsageError
+from auharness.nn.frame_backbone import EdgeCells, PlaceWeights, efficientnet_v2_s, small_cnn
 from auharness.nn.vision import import_torchvision
 
 FRAMES = 16
@@ -45,10 +47,44 @@ def test_fvcore_counts_the_published_macs_with_its_norms():
 
 def test_a_small_network_has_the_same_interface():
     torch.manual_seed(0)
-    network = small_cnn((8, 16, 24)).eval()
+    network = small_cnn(24, image_size=48).eval()
     frames = torch.rand(2, 3, 48, 48)
-    assert network(frames).shape == (2, network.channels, 6, 6) == (2, 24, 6, 6)
+    assert network(frames).shape == (2, network.channels, 4, 4) == (2, 24, 4, 4)
     early = network.run(frames, stop=network.cut)
-    assert early.shape == (2, network.cut_channels, 12, 12)
+    assert early.shape == (2, network.cut_channels, 8, 8)
     assert torch.equal(network.run(early, start=network.cut), network(frames))
     assert not network.half().training  # the number of stages does not hide torch's method
+    with pytest.raises(UsageError, match="multiple of 12 px, got 64"):
+        small_cnn(24, image_size=64)
+
+
+def _stripes(degrees, side=24):
+    """A wave whose gradient points to `degrees`, clockwise from the right."""
+    turn = math.radians(degrees)
+    y, x = torch.meshgrid(torch.arange(float(side)), torch.arange(float(side)), indexing="ij")
+    return torch.sin(0.7 * (math.cos(turn) * x + math.sin(turn) * y)).expand(1, 3, side, side)
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_edges_answer_in_their_direction_whichever_way_they_point(number):
+    cells = EdgeCells(4, cell=6)
+    found = cells(_stripes(45 * number))
+    assert found.shape == (1, 4, 4, 4)
+    assert (found.argmax(1) == number).all()
+    torch.testing.assert_close(cells(-_stripes(45 * number)), found)
+
+
+def test_edges_of_a_dimmer_picture_are_as_strong_and_a_blank_one_has_none():
+    cells, frames = EdgeCells(4, cell=6), torch.rand(1, 3, 24, 24)
+    torch.testing.assert_close(cells(0.3 * frames + 0.2), cells(frames), rtol=0.05, atol=0.01)
+    blank = torch.full((1, 3, 24, 24), 0.7, requires_grad=True)
+    found = cells(blank)
+    assert not found.any()
+    found.sum().backward()
+    assert blank.grad.isfinite().all()
+
+
+def test_places_have_weights_of_their_own():
+    torch.manual_seed(0)
+    layer, x = PlaceWeights(3, 4), torch.ones(2, 3, 4, 4)
+    assert torch.equal(layer(x)[1], layer.weight) and layer.weight.unique().numel() == 48

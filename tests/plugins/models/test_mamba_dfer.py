@@ -147,7 +147,7 @@ def test_frames_without_landmarks_are_seen_as_without_masks():
 
 @pytest.mark.parametrize(
     ("facial_at", "side", "order"),
-    [("last", 6, ["backbone", "cbam", "enhancer"]), ("early", 12, ["cbam", "enhancer", "backbone"])],
+    [("last", 8, ["backbone", "cbam", "enhancer"]), ("early", 16, ["cbam", "enhancer", "backbone"])],
 )
 def test_layers_for_maps_and_what_attention_saw(facial_at, side, order):
     plugin, module = _built("tiny", facial_at=facial_at)
@@ -157,9 +157,9 @@ def test_layers_for_maps_and_what_attention_saw(facial_at, side, order):
     for name, layer in layers.items():
         layer.register_forward_hook(lambda _m, _i, out, name=name: shapes.__setitem__(name, tuple(out.shape)))
     aux = module(*_inputs(plugin)).aux
-    channels = 64 if facial_at == "last" else 32
+    channels = 64 if facial_at == "last" else 8
     assert shapes["cbam"] == shapes["enhancer"] == (16, channels, side, side)
-    assert shapes["backbone"] == (16, 64, 6, 6)
+    assert shapes["backbone"] == (16, 64, 8, 8)
     assert {name: tuple(value.shape) for name, value in aux.items()} == {
         "regions": (2, 8, 8, side, side),
         "places": (2, 8, 1, side, side),
@@ -188,16 +188,16 @@ def test_weight_decay_spares_rates_skips_norms_and_biases():
     }
     assert norms and norms <= spared
     assert all(name.endswith("bias") for name in spared - norms if not name.endswith(("A_log", "D", "scale")))
-    assert {"backbone.0.0.weight", "classifier.0.weight", "temporal.0.mixer.in_proj.weight"} <= decayed
+    assert {"backbone.1.0.weight", "classifier.0.weight", "temporal.0.mixer.in_proj.weight"} <= decayed
 
 
 def test_norms_of_the_backbone_learn_unless_frozen():
     for norms, moves in (("trained", True), ("frozen", False)):
         plugin, module = _built("tiny", backbone_norms=norms)
         module.train()
-        before = module.backbone[0][1].running_mean.clone()
+        before = module.backbone[1][1].running_mean.clone()
         module(*_inputs(plugin))
-        assert module.training and torch.equal(before, module.backbone[0][1].running_mean) != moves
+        assert module.training and torch.equal(before, module.backbone[1][1].running_mean) != moves
 
 
 def test_the_loss_is_focal_with_smoothed_weights_and_dice_is_only_logged():
