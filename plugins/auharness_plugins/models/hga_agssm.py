@@ -198,7 +198,7 @@ class HGAAGSSM(ModelPlugin):
             "augment": {"windows": 10},
             "recipe": {
                 "lr": 2e-3,
-                "epochs": 30,
+                "epochs": 20,
                 "batch_size": 8,
                 "warmup": 0.1,
                 "swa_epochs": 3,
