@@ -8,7 +8,7 @@ a matrix product costs what an addition after it costs.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from math import prod
+from math import ceil, log2, prod
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -163,6 +163,19 @@ def _cudnn_rnn_rest(call: Call) -> int:
     return prod(call.args[0].shape[:-1]) * per_token
 
 
+def _fourier(call: Call) -> int:
+    """5 N log2 N of a complex transform of N points, as of radix 2, and half of it where one side is real."""
+    x, axes = call.args[0], call.args[1]
+    points = x.numel() if call.func.overloadpacket.__name__ != "_fft_c2r" else call.made
+    steps = sum(log2(max(x.shape[axis], 2)) for axis in axes)
+    return round(points * steps * (5 if call.func.overloadpacket.__name__ == "_fft_c2c" else 2.5))
+
+
+def _bisected(call: Call) -> int:
+    """One comparison per halving of the sorted values."""
+    return int(call.made * ceil(log2(max(call.args[0].shape[-1], 2))))
+
+
 def _times(factor: int, *, read: bool = False) -> _Rule:
     return lambda call: factor * (call.read if read else call.made)
 
@@ -220,6 +233,12 @@ _BY_NAME: Final[Mapping[str, _Rule]] = MappingProxyType(
         **dict.fromkeys(("upsample_bilinear2d", "grid_sampler_2d"), _times(7)),
         "upsample_trilinear3d": _times(15),
         "upsample_bicubic2d": _times(31),
+        **dict.fromkeys(("_fft_r2c", "_fft_c2r", "_fft_c2c"), _fourier),
+        "searchsorted": _bisected,
+        # one addition per number that is added in
+        "scatter_add": lambda call: call.args[3].numel(),
+        # the norm of each row, a square and a sum, then one scale per weight
+        "_weight_norm_interface": lambda call: 3 * call.args[0].numel(),
         "mkldnn_rnn_layer": _onednn_rnn_rest,
         "_cudnn_rnn": _cudnn_rnn_rest,
     }

@@ -5,6 +5,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from auharness.ops.backends import full_precision
+
 __all__ = ["LogMel", "mel_filters"]
 
 RATE = 16_000
@@ -46,7 +48,7 @@ class LogMel(nn.Module):
 
     def forward(self, audio: Tensor) -> Tensor:
         # half precision has no Fourier transform
-        with torch.autocast(audio.device.type, enabled=False):
+        with full_precision(audio.device):
             sound = audio.to(self.window.dtype)
             if self.centred:
                 sound = nn.functional.pad(sound[:, None], (WINDOW // 2, WINDOW // 2), mode="reflect")[:, 0]

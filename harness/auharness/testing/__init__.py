@@ -8,13 +8,14 @@ True
 from auharness.testing.check import Check
 from auharness.testing.datasets import check_dataset
 from auharness.testing.fake import FakeIndex, FakeUnit, fake_batch, fake_task
-from auharness.testing.models import check_model
+from auharness.testing.models import accepted_task, check_model
 from auharness.testing.protocols import check_protocol
 
 __all__ = [
     "Check",
     "FakeIndex",
     "FakeUnit",
+    "accepted_task",
     "check_dataset",
     "check_model",
     "check_protocol",

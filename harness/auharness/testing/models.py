@@ -19,7 +19,7 @@ from auharness.settings import default_preset, resolve
 from auharness.testing.check import Check, Step, expect, plugin_steps, run_stages
 from auharness.testing.fake import FakeUnit, fake_batch, fake_task
 
-__all__ = ["check_model"]
+__all__ = ["accepted_task", "check_model"]
 
 SCORE_KINDS = ("logit", "probability", "margin")
 KINDS = ("frame-multilabel", "clip-multilabel", "clip-multiclass")
@@ -75,7 +75,7 @@ class _Case:
 
     @cached_property
     def task(self) -> Task:
-        return _task(self.model)
+        return accepted_task(self.model)
 
     @cached_property
     def module(self) -> nn.Module:
@@ -113,7 +113,7 @@ class _Case:
     def variants(self) -> None:
         for name in self.plugin.variants:
             model = self.resolved(name)
-            task = _task(model)
+            task = accepted_task(model)
             logits = _output(model, _build(model, task), fake_batch(model, task)).logits
             expect(bool(logits.isfinite().all()), f"variant '{name}': expected finite logits, got NaN or infinity")
 
@@ -221,8 +221,12 @@ class _Case:
         return {**self.batch, "target": torch.full_like(self.batch["target"], -1)}
 
 
-def _task(model: ModelPlugin) -> Task:
-    """Return the first kind of task that the plugin does not refuse."""
+def accepted_task(model: ModelPlugin) -> Task:
+    """Return the `fake_task` of the first kind that the plugin does not refuse.
+
+    Raises:
+        UsageError: if it refuses all kinds; the first refusal.
+    """
     kinds: tuple[str, ...] = KINDS if "clip" not in model.inputs else KINDS[::-1]
     if model.per_frame:
         kinds = KINDS[:1]

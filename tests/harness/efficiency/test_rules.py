@@ -32,6 +32,11 @@ CASES = {
     "an inner product": (lambda x: x[0] @ x[1], X, 2 * 6),
     "a vector added to a product": (lambda x: torch.addmv(x[:, 0], x, x[0]), X, 2 * 24 + 4),
     "a bias times zero": (lambda x: torch.addmm(x, x, torch.ones(6, 6), beta=0), X, 2 * 144),
+    "a Fourier transform of 8 real numbers": (lambda x: torch.fft.rfft(x), torch.ones(3, 8), 3 * 60),
+    "a Fourier transform of 8 complex numbers": (lambda x: torch.fft.fft(x), torch.ones(3, 8).cfloat(), 3 * 120),
+    "a search halves": (lambda x: torch.searchsorted(torch.arange(8.0), x), X, 3 * 24),
+    "adding at indices": (lambda x: torch.zeros(4, 2).scatter_add(1, torch.zeros(4, 6, dtype=torch.long), x), X, 24),
+    "a weight that is normalised": (lambda x: torch._weight_norm_interface(x, torch.ones(4, 1))[0], X, 3 * 24),
     "a grouped convolution": (lambda x: F.conv2d(x, torch.ones(2, 1, 3, 3), groups=2), IMAGE, 2 * 9 * 2 * 36),
 }
 

@@ -7,13 +7,14 @@ from torch import nn
 from auharness import registry
 from auharness.efficiency import count, fvcore_count
 from auharness.settings import default_preset, resolve
-from auharness.testing import fake_batch, fake_task
+from auharness.testing import accepted_task, fake_batch
 
 
 def built(name, *presets, device="meta"):
     """Return a model's module, or None where it has no network, and the inputs of one sample."""
     plugin = resolve(registry.load("model", name), presets=presets).plugin
-    task = fake_task(plugin)
+    with torch.device("meta"):  # weights of no kind are loaded
+        task = accepted_task(plugin)
     with torch.device(device):
         module = plugin.build(task)
     batch = fake_batch(plugin, task, size=1)

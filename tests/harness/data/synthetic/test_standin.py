@@ -184,7 +184,8 @@ def test_an_empty_folder_is_filled(tmp_path: Path, few_subjects: None) -> None:
 
 
 def test_an_unknown_dataset_or_size_names_the_nearest() -> None:
-    with pytest.raises(UsageError, match=r"'bp4'; did you mean 'bp4d'.*stand-ins: affwild2, bp4d, casme2, dfew, disfa, samm"):
+    known = "affwild2, bp4d, casme2, dfew, disfa, samm"
+    with pytest.raises(UsageError, match=rf"'bp4'; did you mean 'bp4d'.*stand-ins: {known}"):
         ensure_standin("bp4")
     with pytest.raises(UsageError, match=r"'smal' .*did you mean 'small'"):
         ensure_standin("bp4d", size="smal")
