@@ -162,7 +162,7 @@ class ClipSheet:
             if text.isascii() and text.isdigit():
                 numbers[column] = int(text)
             else:
-                problems.add(file, row.line, column=column, expected="a number", got=text or "empty")
+                problems.add(file, row.line, column=column, expected="a whole number", got=text or "empty")
         onset, offset = numbers.get(ONSET, 0), numbers.get(OFFSET, 0)
         if {ONSET, OFFSET} <= set(numbers) and offset < onset:
             problems.add(file, row.line, column=OFFSET, expected=f"at least the onset {onset}", got=str(offset))

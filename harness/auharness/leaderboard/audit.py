@@ -66,10 +66,12 @@ def _means(table: ReportedTable) -> Iterator[Finding]:
         what = f"{row.method}: mean printed {number(printed, table)}, its {len(values)} cells give {mean:.2f}"
         if distance <= half + _EPS:
             yield Finding("mean", "holds", what)
-        elif distance <= 2 * half + _EPS:
+        elif distance < 2 * half - _EPS:  # a cell lies below the upper end of what is rounded to it
             yield Finding("mean", "rounding", f"{what}: possible if the cells were rounded after averaging")
         else:
-            yield Finding("mean", "contradicted", f"{what}: more than rounding explains")
+            cut = 2 * half - _EPS <= distance < 3 * half - _EPS and printed > mean
+            more = "; cells whose digits were cut off would" if cut else ""
+            yield Finding("mean", "contradicted", f"{what}: more than rounding explains{more}")
 
 
 def _marks(table: ReportedTable) -> Iterator[Finding]:

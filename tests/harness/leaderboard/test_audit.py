@@ -74,10 +74,17 @@ def test_three_replicated_methods_lie_below_the_floor_on_bp4d() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mean", "verdict"), [(20.0, "holds"), (20.05, "holds"), (20.1, "rounding"), (20.2, "contradicted")]
+    ("last", "mean", "verdict"),
+    [
+        (30.0, 20.0, "holds"),
+        (30.0, 20.05, "holds"),
+        (30.1, 20.1, "rounding"),  # the cells give 20.03
+        (30.0, 20.1, "contradicted"),  # every cell would have to lie at the end of what is rounded to it
+        (30.0, 20.2, "contradicted"),
+    ],
 )
-def test_a_mean_may_differ_by_what_rounding_can_do(mean: float, verdict: str) -> None:
-    made = table({"a": {"cells": {"AU1": 10.0, "AU2": 30.0, "mean": mean}}}, marked=False)
+def test_a_mean_may_differ_by_what_rounding_can_do(last: float, mean: float, verdict: str) -> None:
+    made = table({"a": {"cells": {"AU1": 10.0, "AU2": 20.0, "AU4": last, "mean": mean}}}, marked=False)
     assert [finding.verdict for finding in audit_table(made)] == [verdict]
 
 

@@ -178,9 +178,9 @@ def test_every_bad_row_is_listed(casme2_root: Root) -> None:
     sheet(root, rows)
     expected = "expected AU numbers such as 4+L9+14, 7B, A/L12, ref(43) or (R6 or R12)+R15, or ? for none"
     assert message(root)[1:] == [
-        f"  {SHEET} row 2: Subject is x1, expected a number",
+        f"  {SHEET} row 2: Subject is x1, expected a whole number",
         f"  {SHEET} row 3: Filename is empty, expected the folder of the clip",
-        f"  {SHEET} row 4: Onset Frame is /, expected a number",
+        f"  {SHEET} row 4: Onset Frame is /, expected a whole number",
         f"  {SHEET} row 5: Offset Frame is 2, expected at least the onset 9",
         f"  {SHEET} row 6: Action Units is R12 and R14, {expected}",
         f"  {SHEET} row 8: Filename is EP01_01 of 06, as in row 7, expected each clip once",
