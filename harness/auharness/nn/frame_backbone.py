@@ -13,6 +13,7 @@ from auharness.nn.vision import import_torchvision
 __all__ = ["EdgeCells", "FrameBackbone", "PlaceWeights", "efficientnet_v2_s", "small_cnn"]
 
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
+_COS4 = (3 / 8, 1 / 2, 1 / 2, 1 / 8, 1 / 8)  # cos^4 x = 3/8 + cos 2x / 2 + cos 4x / 8
 _FAINT = 2e-4  # squared gradients, summed over directions, below which there is no edge; frames have deviation 1
 
 
@@ -66,21 +67,27 @@ class EdgeCells(nn.Module):
     """
 
     luma: Tensor
+    mix: Tensor
 
     def __init__(self, directions: int, *, cell: int) -> None:
         super().__init__()
-        self.directions, self.cell = directions, cell
+        self.cell = cell
+        turns = torch.arange(directions, dtype=torch.float64)[:, None] * (math.pi / directions)
+        waves = torch.cat((torch.ones_like(turns), *(f(n * turns) for n in (2, 4) for f in (torch.cos, torch.sin))), 1)
+        mix = waves * torch.tensor(_COS4, dtype=torch.float64)
         self.register_buffer("luma", torch.tensor(_LUMA).view(3, 1, 1), persistent=False)
+        self.register_buffer("mix", mix.float()[..., None, None], persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         wide = F.pad((x * self.luma).sum(1, keepdim=True), (1, 1, 1, 1), mode="replicate")
         right = wide[..., 1:-1, 2:] - wide[..., 1:-1, :-2]
         down = wide[..., 2:, 1:-1] - wide[..., :-2, 1:-1]
-        turns = [math.pi * number / self.directions for number in range(self.directions)]
-        along = torch.cat([math.cos(turn) * right + math.sin(turn) * down for turn in turns], 1)
-        # |gradient| cos^4
-        shares = along**4 / (right.square() + down.square() + _FAINT) ** 1.5
-        cells = F.avg_pool2d(shares, self.cell)
+        square = right.square() + down.square()
+        inverse = (square + _FAINT).rsqrt()
+        cos, sin = (right.square() - down.square()) * inverse.square(), 2 * right * down * inverse.square()
+        # cos^4 has five terms, so only they are averaged over cells, not every direction
+        terms = square * inverse * torch.cat((torch.ones_like(cos), cos, sin, cos * cos - sin * sin, 2 * sin * cos), 1)
+        cells = F.conv2d(F.avg_pool2d(terms, self.cell), self.mix)
         around = F.avg_pool2d(F.pad(cells.square().sum(1, keepdim=True), (2, 2, 2, 2), mode="replicate"), 5, stride=1)
         return cells / (around + _FAINT).sqrt()
 

@@ -74,6 +74,20 @@ def test_edges_answer_in_their_direction_whichever_way_they_point(number):
     torch.testing.assert_close(cells(-_stripes(45 * number)), found)
 
 
+def test_edges_are_shared_out_by_the_fourth_power_of_the_cosine():
+    cells, frames = EdgeCells(8, cell=6), torch.rand(2, 3, 24, 24, dtype=torch.float64)
+    grey = torch.einsum("nchw,c->nhw", frames, torch.tensor([0.299, 0.587, 0.114], dtype=torch.float64))
+    wide = torch.nn.functional.pad(grey[:, None], (1, 1, 1, 1), mode="replicate")[:, 0]
+    right, down = wide[:, 1:-1, 2:] - wide[:, 1:-1, :-2], wide[:, 2:, 1:-1] - wide[:, :-2, 1:-1]
+    angle, size = torch.atan2(down, right), torch.hypot(right, down)
+    shares = torch.stack([size * torch.cos(angle - k * math.pi / 8) ** 4 for k in range(8)], 1)
+    wanted = shares.unflatten(2, (4, 6)).unflatten(4, (4, 6)).mean((3, 5))
+    found = cells.double()(frames)
+    # what is left is one factor per cell, the norm around it
+    ratio = found / wanted
+    torch.testing.assert_close(ratio, ratio[:, :1].expand_as(ratio), rtol=0.02, atol=0)
+
+
 def test_edges_of_a_dimmer_picture_are_as_strong_and_a_blank_one_has_none():
     cells, frames = EdgeCells(4, cell=6), torch.rand(1, 3, 24, 24)
     torch.testing.assert_close(cells(0.3 * frames + 0.2), cells(frames), rtol=0.05, atol=0.01)
