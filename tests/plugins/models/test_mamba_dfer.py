@@ -5,6 +5,7 @@ from importlib.util import find_spec
 import pytest
 import torch
 
+import auharness
 from auharness.api import Output
 from auharness.data.landmarks.mean_shape import MEAN_SHAPE
 from auharness.efficiency import count
@@ -278,3 +279,10 @@ def test_what_the_network_cannot_take_is_refused():
         MambaDFER(ssm="plain", mixer="ttt")
     with pytest.raises(ValueError, match="spatial_kernels are odd, got 4"):
         MambaDFER(spatial_kernels=(3, 4))
+
+
+@pytest.mark.nightly
+def test_the_tiny_preset_learns_the_stand_in(tmp_path):
+    # 20 points above chance; about two minutes on a core
+    done = auharness.run("mamba-dfer", "dfew-fold1", data_size="small", runs=tmp_path)
+    assert done.score.headline >= 1 / 7 + 0.2
