@@ -124,14 +124,18 @@ def test_the_full_model_does_not_outperform_every_ablated_one(pages: Mapping[str
     ]
 
 
-def test_means_are_recomputed_and_two_need_rounding(pages: Mapping[str, Page]) -> None:
+def test_means_are_recomputed_and_one_needs_rounding_another_cut_digits(pages: Mapping[str, Page]) -> None:
     verdicts = {
         (name, finding.text.split(":")[0]): finding.verdict
         for name in pages
         for finding in findings(pages, name, "mean")
         if finding.verdict != "holds"
     }
-    assert verdicts == {("samm-loso", "AU-Qwen2.5(1.5B)"): "rounding", ("samm-to-casme2", "LED SSSNet"): "rounding"}
+    # 46.1 is printed over cells that give 46.00: rounding alone stays below 46.05
+    assert verdicts == {
+        ("samm-loso", "AU-Qwen2.5(1.5B)"): "rounding",
+        ("samm-to-casme2", "LED SSSNet"): "contradicted",
+    }
     assert sum(len(findings(pages, name, "mean")) for name in pages) == 13 + 13 + 3 + 3
 
 
