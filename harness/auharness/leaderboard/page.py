@@ -46,9 +46,13 @@ class Page:
         return audit_table(table, self.levels(table), stated=stated, clips=clips, tests=tests)
 
     def measured(self, table: ReportedTable) -> dict[str, BoardRow]:
-        """Return, by printed method, the newest ranked row on licensed data of its model at the paper's settings."""
+        """Return, by printed method, the newest ranked row on licensed data of its model at the paper's settings.
+
+        Data whose counts differ from the published ones do not stand beside a printed number.
+        """
         found: dict[str, BoardRow] = {}
         licensed = [row for board in self.tables if board.origin == "licensed" for row in board.rows]
+        licensed = [row for row in licensed if row.entry.first.data.verified is not False]
         for printed in table.rows:
             own = [row for row in licensed if printed.model and row.entry.run.model == printed.model]
             if not own or printed.model not in registry.names("model"):

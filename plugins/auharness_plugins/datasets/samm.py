@@ -45,9 +45,14 @@ class SAMM(DatasetPlugin):
     paper: ClassVar[str] = "Davison et al., IEEE Transactions on Affective Computing 2018"
     aus: ClassVar[tuple[int, ...]] = (2, 4, 7, 12)
     fps: ClassVar[float] = 200.0
-    layout: ClassVar[str] = "SAMM_Micro_FACS_Codes_v2.xlsx and SAMM/006/006_1_2/006_05562.jpg"
+    layout: ClassVar[str] = (
+        "SAMM_Micro_FACS_Codes_v2.xlsx and face crops such as Cropped/006/006_1_2/006_05562.jpg, or with "
+        "--set data.samm.images=raw the vendor's full frames in SAMM/006/006_1_2"
+    )
 
-    images: Literal["raw", "cropped"] = Field("raw", description="the vendor's full frames, or your crops in Cropped/")
+    images: Literal["raw", "cropped"] = Field(
+        "cropped", description="your face crops in Cropped/, or the vendor's full frames in SAMM/ (raw)"
+    )
     or_policy: OrPolicy = Field("meb", description="which alternative of `L12 or L14` counts")
     ref_policy: RefPolicy = Field("keep", description="whether the AU of `ref(7B)` counts")
     sheet: str = Field("", description="file name of the label sheet where the root holds several")

@@ -14,7 +14,9 @@ from auharness.leaderboard import add_run, build_boards, check_boards, write_pag
 from auharness.leaderboard import memory as memory_module
 from auharness.leaderboard.entries import newest, read_entries
 from auharness.leaderboard.memory import Memory
+from auharness.leaderboard.page import make_page
 from auharness.leaderboard.rows import make_tables
+from auharness.leaderboard.usual import usual_settings
 from auharness.results.schema import DataInfo
 from auharness.results.store import RunFolder
 from auharness.statistics import headline_interval, swap_test
@@ -128,6 +130,18 @@ def test_synthetic_and_licensed_rows_stand_in_tables_of_their_own(tmp_path: Path
 def test_unverified_data_is_marked(tmp_path: Path, make_run: MakeRun) -> None:
     make_run(tmp_path, data=DataInfo(origin="licensed", verified=False, manifests={"bp4d": "cc" * 32}))
     assert "**no**" in write_page(tmp_path, "bp4d-3fold").read_text()
+
+
+@pytest.mark.parametrize("verified", [True, None, False])
+def test_data_with_other_counts_never_stand_beside_a_printed_number(
+    tmp_path: Path, make_run: MakeRun, verified: bool | None
+) -> None:
+    data = DataInfo(origin="licensed", verified=verified, manifests={"bp4d": "cc" * 32})
+    settings = dict(usual_settings("au-ttt", ["paper"], "bp4d", {}))
+    make_run(tmp_path, model="au-ttt", preset="paper", settings=settings, data=data)
+    page = make_page(tmp_path, "bp4d-3fold", memory=Memory(tmp_path / "memory.json"))
+    found = [name for table in page.reported for name in page.measured(table)]
+    assert bool(found) == (verified is not False)
 
 
 def test_floors_stand_in_the_table_and_equal_the_published_ones(tmp_path: Path, make_run: MakeRun) -> None:

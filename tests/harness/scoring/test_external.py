@@ -184,8 +184,8 @@ def test_a_name_is_plain_and_of_no_plugin(name: str, guesses: pd.DataFrame, scor
 def test_settings_of_a_dataset_are_those_of_a_run(samm_tiny: Path, tmp_path: Path) -> None:
     root = tmp_path / "samm"
     shutil.copytree(samm_tiny, root)
-    (root / "SAMM").rename(root / "Cropped")
-    reader = SAMM(root=root, images="cropped")
+    (root / "Cropped").rename(root / "SAMM")
+    reader = SAMM(root=root, images="raw")
     table = build_index(reader).table[["sample_id", "AU2", "AU4", "AU7", "AU12"]]
     table.to_csv(tmp_path / "theirs.csv", index=False)
 
@@ -193,9 +193,9 @@ def test_settings_of_a_dataset_are_those_of_a_run(samm_tiny: Path, tmp_path: Pat
         asked = External(tmp_path / "theirs.csv", "samm-loso", data_roots={"samm": str(root)}, **options)
         return score_external(asked, tmp_path / "runs").run.finished()[0]
 
-    with pytest.raises(DataError, match="samm: no SAMM folder"):
+    with pytest.raises(DataError, match="samm: no Cropped folder"):
         scored()
-    images = {"samm": {"images": "cropped"}}
+    images = {"samm": {"images": "raw"}}
     by_flag, by_file = scored(settings={"data": images}), scored(config={"data": images})
     assert by_flag.data == by_file.data and by_flag.data.manifests == {"samm": build_index(reader).manifest}
     with pytest.raises(UsageError, match=r"--set data\.sam: samm-loso reads samm; did you mean 'samm'"):

@@ -129,7 +129,7 @@ def casme2_root(tmp_path: Path) -> Callable[..., Path]:
 def samm_root(tmp_path: Path) -> Callable[..., Path]:
     """Write the sheet of (subject, file name, onset, offset, AUs) rows below its preamble and their empty images."""
 
-    def write(rows: Sheet, *, folder: str = "SAMM", preamble: int = 13) -> Path:
+    def write(rows: Sheet, *, folder: str = "Cropped", preamble: int = 13) -> Path:
         lines = [[f"Subject: line {number} of the key"] for number in range(preamble)]
         cells = [[s, file, 1, on, on, off, 71, "Micro - 1/2", aus, "Anger", 3, None] for s, file, on, off, aus in rows]
         image = f"{folder}/{{0}}/{{1}}/{{0}}_{{2:05d}}.jpg"

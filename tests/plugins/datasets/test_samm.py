@@ -46,8 +46,8 @@ def published() -> list[list[object]]:
 def test_a_row_below_the_preamble_is_a_clip(samm_root: Root) -> None:
     first, second, third = read(samm_root(ROWS))
     assert (first.id, first.subject, first.frames) == ("samm/006/006_1_2", "006", (5562, 5563, 5564))
-    assert first.media[0].path == "SAMM/006/006_1_2/006_05562.jpg"
-    assert third.media[-1].path == "SAMM/037/037_4_1/037_10001.jpg"
+    assert first.media[0].path == "Cropped/006/006_1_2/006_05562.jpg"
+    assert third.media[-1].path == "Cropped/037/037_4_1/037_10001.jpg"
     assert tuple(first.labels) == AUS and present(first) == [4, 7]
     assert (present(second), present(third)) == ([7], [12])
 
@@ -122,21 +122,21 @@ def test_alternatives_that_meb_never_met_ask_for_a_policy(samm_root: Root) -> No
     assert present(read(root, or_policy="all")[0]) == [2, 4]
 
 
-def test_crops_of_the_user_are_a_setting(samm_root: Root) -> None:
-    root = samm_root(ROWS, folder="Cropped")
-    assert read(root, images="cropped")[0].media[0].path == "Cropped/006/006_1_2/006_05562.jpg"
-    with pytest.raises(DataError, match="samm: no SAMM folder in "):
+def test_full_frames_are_read_only_when_asked_for(samm_root: Root) -> None:
+    root = samm_root(ROWS, folder="SAMM")
+    assert read(root, images="raw")[0].media[0].path == "SAMM/006/006_1_2/006_05562.jpg"
+    with pytest.raises(DataError, match=r"samm: no Cropped folder in .*--set data\.samm\.images=raw"):
         read(root)
 
 
 def test_a_missing_image_is_listed_in_the_vendors_padding(samm_root: Root) -> None:
     root = samm_root(ROWS)
-    (root / "SAMM/006/006_1_3/006_00012.jpg").unlink()
+    (root / "Cropped/006/006_1_3/006_00012.jpg").unlink()
     with pytest.raises(DataError) as caught:
         read(root)
     (line,) = str(caught.value).splitlines()[1:]
     name = "SAMM_Micro_FACS_Codes_v2.xlsx"
-    assert line == f"  {name} row 16: image is missing, expected SAMM/006/006_1_3/006_00012.jpg"
+    assert line == f"  {name} row 16: image is missing, expected Cropped/006/006_1_3/006_00012.jpg"
 
 
 def test_clips_without_any_of_the_aus_stay_unless_dropped(samm_root: Root) -> None:

@@ -2,7 +2,7 @@
 
 ```
 SAMM_Micro_FACS_Codes_v2.xlsx      13 rows of remarks, then the header, then one row per clip
-SAMM/006/006_1_2/006_05562.jpg     grey, cropped to the face; subject and frame number of the recording
+Cropped/006/006_1_2/006_05562.jpg  grey, cropped to the face; subject and frame number of the recording
 ```
 
 The rows of size `full` hold the published positives of the four kept AUs (159 clips); how the AUs go together, the
@@ -157,7 +157,7 @@ def write_subject(root: Path, subject: str, *, size: str, seed: int) -> dict[str
     own = _clips(size, seed)[subject]
     totals = {"sequences": len(own), "frames": 0} | {f"AU{au}": 0 for au in AUS}
     for clip in own:
-        folder = root / "SAMM" / subject / _name(clip)
+        folder = root / "Cropped" / subject / _name(clip)
         frames = film_clip(clip, _STUDIO, width=SIZES[size].width, height=SIZES[size].height, seed=seed)
         for number, image in enumerate(frames, start=clip.first):
             _, encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])

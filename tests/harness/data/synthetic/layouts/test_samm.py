@@ -45,7 +45,7 @@ def test_the_header_is_the_fourteenth_row(samm_tiny: Path) -> None:
 def test_every_frame_of_a_row_is_in_the_vendors_folder(samm_tiny: Path) -> None:
     for subject, name, _, onset, apex, offset, duration, *_ in lines(samm_tiny)[14:]:
         assert onset < apex < offset and duration == offset - onset + 1
-        folder = samm_tiny / "SAMM" / str(subject) / str(name)
+        folder = samm_tiny / "Cropped" / str(subject) / str(name)
         assert all((folder / f"{subject}_{number:05d}.jpg").is_file() for number in range(onset, offset + 1))
 
 
