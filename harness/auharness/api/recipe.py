@@ -141,11 +141,13 @@ class Recipe(Settings):
         (), description="patterns (fnmatch) of the parameters that swa_epochs averages; none is all of them"
     )
     selection: Literal["last", "inner-val"] = Field(
-        "last", description="which epoch is kept; inner-val holds out training subjects"
+        "last", description="which epoch is kept; inner-val: the best headline on held-out training subjects"
     )
     inner_val_share: float = Field(0.15, gt=0, lt=1, description="share of the training keys held out for inner-val")
     patience: int = Field(0, ge=0, description="stop after this many epochs without a better inner-val score; 0 is off")
-    threshold: Literal["fixed-0.5", "train-tuned"] = Field("fixed-0.5", description="decision rule on the scores")
+    threshold: Literal["fixed-0.5", "train-tuned"] = Field(
+        "fixed-0.5", description="decision rule; train-tuned: the best headline of each label on training rows"
+    )
     save_epoch_predictions: bool = Field(
         False, description="keep the test scores of every epoch for the marked test-oracle column"
     )

@@ -88,7 +88,7 @@ def _note(event: Mapping[str, Any]) -> str:
     hidden = {"event", "unit", "fold", "seed", "epoch", "epochs", "s", "time", *_SCORES}
     shown = {key: value for key, value in event.items() if key not in hidden and not key.startswith(_CURVES)}
     losses = [f"{key} {value:.3f}" for key, value in shown.items() if isinstance(value, float)]
-    name = "UAR" if "train_uar" in event else "F1"
+    name = event.get("metric", "F1")
     scores = [f"{label} {name} {100 * event[key]:.1f}" for key, label in _SCORES.items() if event.get(key) is not None]
     return " ".join([*losses, *scores])
 

@@ -274,8 +274,7 @@ class LoadedRun:
         plugin, index = self.plugin(unit), self.index
         train = index.rows(self.fold(unit).train_ids, key=self.inputs.protocol.key)
         labels = index.labels(unit.outputs)
-        dataset = self.inputs.protocol.train_on[0]
-        task = make_task(index, unit.outputs, train, labels=labels, plugin=plugin, dataset=dataset)
+        task = make_task(index, unit.outputs, train, labels=labels, plugin=plugin, protocol=self.inputs.protocol)
         # as in training, for what is drawn and not stored
         seed_all(derive_seed(unit.seed, unit.fold), "build")
         return plugin, plugin.build(task)

@@ -11,6 +11,7 @@ from auharness.leaderboard.finding import Finding
 from auharness.leaderboard.levels import Levels, best_constant, equal_constants
 from auharness.leaderboard.reported import MEAN, ReportedRow, ReportedTable
 from auharness.leaderboard.rows import BoardRow, BoardTable
+from auharness.metrics import METRICS
 from auharness.scoring import Score
 from auharness.statistics import Interval
 
@@ -31,10 +32,7 @@ __all__ = [
     "verdict_list",
 ]
 
-NAMES = {
-    "f1": "F1", "macro-f1-binary": "macro-F1 {0,1}", "auroc": "AUROC", "average-precision": "AP", "uar": "UAR",
-    "war": "WAR", "macro-f1": "macro-F1", "weighted-f1": "weighted-F1", "f1-max": "F1-max (test-oracle)",
-}  # fmt: skip
+NAMES = {name: entry.title for name, entry in METRICS.items()}
 SHORT = {"constant-0": "c0", "constant-1": "c1"}
 """Mark of a printed cell that is the score of a constant predictor."""
 APEX = "the annotated apex of test clips"

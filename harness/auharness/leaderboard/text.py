@@ -21,6 +21,7 @@ from auharness.leaderboard.tables import (
     reported_table,
     verdict_list,
 )
+from auharness.metrics import objective
 from auharness.results.looks import Looks
 from auharness.statistics import CHANCE_DRAWS, DRAWS, ORACLE_GRID
 
@@ -189,7 +190,8 @@ def _notes(protocol: ProtocolPlugin) -> list[str]:
         f"the first of its rank at {ALPHA} / (rows - 1).",
         "- **Selection**: which epoch is scored. `last`: fixed number of epochs; `inner-val`: chosen on held-out "
         "training subjects; `test-oracle`: chosen on the test part, never ranked.",
-        "- **Threshold**: `fixed-0.5`: probability 0.5, logit 0; `train-tuned`: best F1 of the training rows.",
+        "- **Threshold**: `fixed-0.5`: probability 0.5, logit 0; `train-tuned`: best "
+        f"{objective(protocol.headline).title} of the training rows.",
         "- **Floors**: `constant-0` says never, `constant-1` always, `random-prior` at the training rate. A score "
         f"within {NEAR_FLOOR:g} point of a floor says little.{_chance(protocol)}",
         "- **Degenerate**: labels of which a row says the same for every test sample; their score is a constant's.",

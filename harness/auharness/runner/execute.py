@@ -91,7 +91,7 @@ class _Work:
             train.positions,
             labels=self.labels,
             plugin=self.plugin,
-            dataset=spec.inputs.protocol.train_on[0],
+            protocol=spec.inputs.protocol,
         )
         test_source = self._source(test, labelled=False)
         unit = self._unit(task, train, held_out)

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from auharness.api import DatasetPlugin, ModelPlugin, Recipe
+from auharness.api import DatasetPlugin, ModelPlugin, ProtocolPlugin, Recipe
 from auharness.data.cache import CropCache
 from auharness.data.index import Index
 from auharness.data.sound import SoundStore
 from auharness.errors import DataError
+from auharness.metrics import objective
 from auharness.records import Key, Task
 from auharness.training.clip_source import ClipSource
 from auharness.training.source import CropSource, Rows
@@ -152,9 +153,9 @@ def make_task(
     *,
     labels: np.ndarray,
     plugin: ModelPlugin,
-    dataset: str,
+    protocol: ProtocolPlugin,
 ) -> Task:
-    """Return what the model may know: names, sizes, and counts of the training rows alone.
+    """Return what the model may know: names, sizes, counts of the training rows alone, and what is to be maximised.
 
     Args:
         index: all rows.
@@ -162,17 +163,18 @@ def make_task(
         train: `[N]` row numbers that train.
         labels: `[M,A]` of the whole index.
         plugin: gives the sizes.
-        dataset: that trains.
+        protocol: names the dataset that trains, and the headline.
     """
     coded = labels[train]
     return Task(
         outputs=outputs,
         kind=index.kind,
-        dataset=dataset,
+        dataset=protocol.train_on[0],
         positives=tuple(map(int, (coded == 1).sum(axis=0))),
         coded=tuple(map(int, (coded >= 0).sum(axis=0))),
         image_size=plugin.preprocess.crop,
         frames=plugin.preprocess.frames,
+        objective=objective(protocol.headline).name,
     )
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 
 from auharness.api import ModelPlugin, Predictor
+from auharness.metrics import objective
 from auharness.records import Task
 from auharness.results.schema import UnitRecord
 from auharness.runner.spec import UnitSpec
@@ -61,6 +62,7 @@ def make_record(outcome: Outcome, *, clock: Clock) -> UnitRecord:
     thresholds = decision_values(
         plugin.score_kind,
         columns,
+        metric=objective(protocol.headline),
         train_target=outcome.train_target[:, places],
         train_scores=None if outcome.train_scores is None else outcome.train_scores[:, places],
     )

@@ -17,6 +17,7 @@ from auharness.data.roots import RootChoice, check_origins, resolve_root
 from auharness.data.synthetic.standin import is_standin
 from auharness.data.verify import verify
 from auharness.errors import DataError, UsageError, near
+from auharness.metrics import objective
 from auharness.records import Fold
 from auharness.results.atomic import digest, file_digest
 from auharness.results.schema import DataInfo, RunRecord, Selection, Threshold, UnitRecord, UnitRef
@@ -246,7 +247,8 @@ def _unit(asked: External, ground: _Ground, frame: pd.DataFrame, fold_name: str,
     columns = protocol.columns
     multiclass = index.kind == "clip-multiclass"
     nothing = np.empty((0, len(columns)))
-    thresholds = decision_values(asked.score_kind, columns, train_target=nothing, train_scores=None)
+    given: dict[str, Any] = {"metric": objective(protocol.headline), "train_target": nothing, "train_scores": None}
+    thresholds = decision_values(asked.score_kind, columns, **given)
     clusters = cluster_counts(
         frame,
         columns,

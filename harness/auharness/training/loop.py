@@ -104,9 +104,15 @@ class Loop:
                 values |= self._select(validation)
             if observe is not None:
                 observe(self.epoch, self.predictor())
-            self.log("epoch", epoch=self.epoch, epochs=self.recipe.epochs, s=time.monotonic() - started, **values)
+            seconds = time.monotonic() - started
+            self.log("epoch", epoch=self.epoch, epochs=self.recipe.epochs, s=seconds, metric=self.metric, **values)
             self._save_if_due(checkpoint_s)
         return self._selected()
+
+    @property
+    def metric(self) -> str:
+        """What the scores of the log are, e.g. `F1`."""
+        return RunningScore(self.task, self.plugin.score_kind).metric.title
 
     def predictor(self) -> ModulePredictor:
         """The model as it stands: the weight average where one is kept."""
