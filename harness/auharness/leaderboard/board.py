@@ -21,6 +21,7 @@ from auharness.leaderboard.page import Page, make_page
 from auharness.leaderboard.scaling import scaling_files, scaling_pictures, scaling_points
 from auharness.leaderboard.text import page_text
 from auharness.results.atomic import write_bytes, write_json
+from auharness.results.lines import lines_text
 from auharness.results.store import UNIT, RunFolder, iter_runs
 from auharness.results.verify import verify_run
 from auharness.scaling.point import read_points
@@ -131,7 +132,7 @@ def add_scaling(path: Path, boards: Path) -> Path:
     target = boards / DATA / "scaling" / path.name
     merged = read_points([target]) if target.is_file() else []
     new = {point.key: point for point in (*merged, *points)}
-    write_bytes(target, "".join(f"{point.model_dump_json(exclude_defaults=True)}\n" for point in new.values()).encode())
+    write_bytes(target, lines_text(new.values()).encode())
     return target
 
 
