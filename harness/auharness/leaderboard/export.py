@@ -41,7 +41,7 @@ def page_json(page: Page) -> str:
             "published_floors": page.floors,
             "rows": list(page_records(page)),
             "looks": [
-                {"section": f"{origin} {size}".strip(), "data_digest": data, "models": found.by_model}
+                {"section": f"{origin} {size}".strip(), "data": list(data), "models": found.by_model}
                 for (origin, size, data), found in page.looks.items()
             ],
             "audit": audits,

@@ -14,7 +14,7 @@ from auharness.leaderboard.published import published_clips, published_floors, p
 from auharness.leaderboard.reported import ReportedTable, read_reported
 from auharness.leaderboard.rows import BoardRow, BoardTable, make_tables
 from auharness.leaderboard.usual import own_settings, usual_settings
-from auharness.results.looks import DataKey, Looks, read_looks
+from auharness.results.looks import Looks, PartKey, read_looks
 
 __all__ = ["Page", "make_page"]
 
@@ -31,8 +31,8 @@ class Page:
     ablations: tuple[Ablation, ...] = ()
     broken: tuple[str, ...] = field(default=())
     """Run folders that could not be read."""
-    looks: dict[DataKey, Looks] = field(default_factory=dict)
-    """Data -> how often its test part was looked at."""
+    looks: dict[PartKey, Looks] = field(default_factory=dict)
+    """Test part -> how often it was looked at."""
 
     def levels(self, table: ReportedTable) -> Levels:
         """Return what predictors that see nothing score in the metric of a reported table; empty if not known."""

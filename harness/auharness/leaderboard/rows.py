@@ -10,7 +10,7 @@ from auharness.errors import InconclusiveError
 from auharness.leaderboard.entries import Entry
 from auharness.leaderboard.memory import Memory
 from auharness.metrics import FoldCounts, metric
-from auharness.results.looks import DataKey
+from auharness.results.looks import PartKey, part_key
 from auharness.scoring import Score, clip_folds, fold_counts, score_units
 from auharness.statistics import shared_ranks
 
@@ -68,9 +68,9 @@ class BoardTable:
     unranked: tuple[BoardRow, ...]
 
     @property
-    def key(self) -> DataKey:
-        """Which data the rows stand on."""
-        return self.origin, self.size, self.digest
+    def part(self) -> PartKey:
+        """Whose test part the rows are scored on, in any version of the data."""
+        return part_key((*self.rows, *self.unranked)[0].entry.first)
 
     @property
     def floors(self) -> Score:

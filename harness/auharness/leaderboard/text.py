@@ -57,7 +57,7 @@ def page_text(page: Page, *, head: str = "", pictures: bool = False) -> str:
         parts.append(f"No run yet. Start one: `auharness run --model {model} --protocol {protocol.name}`")
     for table in page.tables:
         twins = sum((other.origin, other.size) == (table.origin, table.size) for other in page.tables)
-        parts += _measured(table, page.looks.get(table.key), show_digest=twins > 1)
+        parts += _measured(table, page.looks.get(table.part), show_digest=twins > 1)
     results = [printed for printed in page.reported if printed.kind == "results"]
     if results:
         parts.append("## Reported")
@@ -163,9 +163,10 @@ def _how_to_read(page: Page) -> str:
     return "\n".join(
         [
             *own,
-            "- **Looked at**: configurations (settings, weights, code) of which a score on this test part lies in the "
-            "records behind this page, also of rows that are not shown. More seeds, more folds and repeated or resumed "
-            "runs count once. The more looks, the more the best row owes to choosing among them.",
+            "- **Looked at**: configurations (settings, weights, code, version and settings of the data) of which a "
+            "score on this test part lies in the records behind this page, also of rows that are not shown. More "
+            "seeds, more folds and repeated or resumed runs count once. The more looks, the more the best row owes to "
+            "choosing among them.",
             "- **Data verified**: whether frames and positives equal the published counts.",
             "- **Reported** rows are printed numbers: their preparation, selection and thresholds are mostly unknown.",
         ]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from auharness.errors import UnitsFailedError, UsageError
-from auharness.results.looks import Looks, data_key, read_looks
+from auharness.results.looks import Looks, read_looks, part_key
 from auharness.results.store import RunFolder, iter_runs
 from auharness.runner.inputs import Inputs, gather
 from auharness.runner.progress import Progress
@@ -42,7 +42,7 @@ class RunResult:
         """How often the test part was looked at by the runs beside this one."""
         folder = RunFolder(self.path)
         record = folder.record
-        return read_looks(self.path.parents[2], record.protocol)[data_key(folder.unit(record.units[0].unit_id))]
+        return read_looks(self.path.parents[2], record.protocol)[part_key(folder.unit(record.units[0].unit_id))]
 
     @cached_property
     def score(self) -> "Score":

@@ -168,6 +168,15 @@ def test_the_page_says_how_often_the_test_part_was_looked_at(tmp_path: Path, mak
     assert b"looked at 4 times" in write_page(tmp_path, "bp4d-3fold").read_bytes()
 
 
+def test_another_version_of_the_data_is_another_table_and_the_same_test_part(tmp_path: Path, make_run: MakeRun) -> None:
+    make_run(tmp_path, hit=0.5)
+    make_run(tmp_path, run_id="b", data=DataInfo(origin="licensed", verified=None, manifests={"bp4d": "cc" * 32}))
+    page = write_page(tmp_path, "bp4d-3fold")
+    assert page.read_text().count("### Licensed data, version ") == 2
+    assert page.read_text().count("Test part looked at 2 times (my-net 2).") == 2
+    assert len(json.loads(page.with_suffix(".json").read_text())["looks"]) == 1
+
+
 def test_an_undefined_score_is_not_available_and_counted(tmp_path: Path, make_run: MakeRun) -> None:
     make_run(tmp_path)
     (row,) = rows_of(tmp_path)
