@@ -139,6 +139,10 @@ class ModelPlugin(Plugin):
 
         return last_conv(module)
 
+    def trace_channels(self) -> Mapping[str, Sequence[str]]:
+        """Return names for the C channels of some of `traces`; default none."""
+        return {}
+
     def shared(self, device: torch.device) -> object | None:
         """Return what all units of one process share, e.g. a frozen base model; default none.
 

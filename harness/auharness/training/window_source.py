@@ -91,17 +91,26 @@ class WindowSource(CropSource):
     @property
     def views(self) -> np.ndarray:
         """`[N]`: in how many windows each row lies."""
-        counts = np.zeros(len(self.rows), np.int64)
-        for number, start in self._windows:
-            row = self._places(number, start)[0]
-            np.add.at(counts, row[row >= 0], 1)
-        return counts
+        row = self.window_rows
+        return np.bincount(row[row >= 0], minlength=len(self.rows))
+
+    @property
+    def window_rows(self) -> np.ndarray:
+        """`[W,T]`: the row at each place of the windows that `batches` yields without a generator, -1 for none."""
+        return np.stack([self._places(*window)[0] for window in self._windows])
+
+    def windows(self, which: np.ndarray, *, device: torch.device | None = None) -> Batch:
+        """Return the batch of some of these windows, by their numbers."""
+        return self._batch(which, None, device)
+
+    def crops(self, which: np.ndarray) -> np.ndarray:
+        """Return the cached crops of some rows, `[n,R,R,3]` uint8."""
+        return np.stack([self._images[file][row] for file, row in self._place[which]])
 
     def gather(self, scores: Tensor) -> Tensor:
         """Average what the windows say of each row: `[W,T,A]`, in the order of `batches`, to `[N,A]`."""
         sums = scores.new_zeros(len(self.rows), scores.shape[-1], dtype=torch.float64)
-        for (number, start), values in zip(self._windows, scores, strict=True):
-            row = self._places(number, start)[0]
+        for row, values in zip(self.window_rows, scores, strict=True):
             inside = torch.from_numpy(np.flatnonzero(row >= 0))
             sums.index_add_(0, torch.from_numpy(row)[inside], values[inside].double())
         return (sums / torch.from_numpy(self.views)[:, None]).to(scores.dtype)
@@ -146,7 +155,7 @@ class WindowSource(CropSource):
     def _clip(self, shown: np.ndarray, generator: torch.Generator | None) -> Batch:
         """Return crops and landmarks of rows `[B,T]`, the frames of a window varied alike."""
         pixels = self._place[shown.ravel()]
-        images = torch.from_numpy(np.stack([self._images[file][row] for file, row in pixels]))
+        images = torch.from_numpy(self.crops(shown.ravel()))
         marks = torch.from_numpy(np.stack([self._landmarks[file][row] for file, row in pixels]).astype(np.float32))
         if generator is None:
             clip, points = plain(images, marks, self.preprocess)

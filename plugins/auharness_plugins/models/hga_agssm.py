@@ -72,7 +72,7 @@ from auharness.nn.cross_attention import SoundAttention
 from auharness.nn.foundation import check_foundation, load_foundation
 from auharness.nn.frame_encoder import ConvFrames, Lora, ViTFrames, frame_encoder, in_parts
 from auharness.nn.frozen import FrozenBase
-from auharness.nn.hga import HGA, Regions
+from auharness.nn.hga import HGA, Regions, region_names
 from auharness.nn.language_model import require_hf
 from auharness.nn.mixers import MIXERS, AudioGuidedSSM
 from auharness.nn.sound_alignment import align_sound
@@ -374,6 +374,9 @@ class HGAAGSSM(ModelPlugin):
             if isinstance(part, FrozenBase):
                 part.verify()
         return predictor
+
+    def trace_channels(self) -> Mapping[str, Sequence[str]]:
+        return {"region_attention": region_names(self.regions)}
 
     def _hga(self, grid: int, side: int) -> HGA:
         face = torch.tensor(place_mean_shape(central_box(side, side)).tolist())
