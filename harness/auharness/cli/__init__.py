@@ -29,6 +29,7 @@ VERBS = (
         "scale",
         "compare",
         "leaderboard",
+        "gate",
     ),
     *("store", "plugin", "completion"),
 )
