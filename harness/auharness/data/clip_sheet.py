@@ -6,7 +6,7 @@ column is never read. Rows may stand in any order; records come sorted by subjec
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -63,7 +63,10 @@ class ClipSheet:
     """Pattern of the sheet's file name."""
     digits: int
     """Digits of a subject's id."""
-    frames: FrameLayout
+    layouts: Mapping[str, FrameLayout]
+    """Where frames may lie, by the value of the reader's setting `images`."""
+    images: str
+    """The one of them that is read."""
     versions: tuple[SheetVersion, ...]
     layout: str
     """What the root must hold, in one line."""
@@ -91,7 +94,7 @@ class ClipSheet:
         folder = child(self.root, *self.frames.folders)
         sheet = self._read()
         if folder is None:
-            raise missing_data(self.dataset, self.root, f"{self.frames.folders[0]} folder", self.layout)
+            raise self._missing_frames()
         problems = Problems(self.dataset)
         rows = apply_patches(sheet.rows, self._patches(), self._key, problems)
         clips = self._clips(rows, sheet.file, problems)
@@ -101,6 +104,22 @@ class ClipSheet:
         found = [record for clip in kept for record in self._record(clip, folder, sheet.file, problems)]
         problems.raise_if_any(self._hint)
         return sorted(found, key=lambda record: (record.subject, record.sequence))
+
+    @property
+    def frames(self) -> FrameLayout:
+        """The layout that is read."""
+        return self.layouts[self.images]
+
+    def _missing_frames(self) -> DataError:
+        """The error for a root without the frames that are asked for; says how to read others that lie there."""
+        for name, layout in self.layouts.items():
+            other = child(self.root, *layout.folders)
+            if other is not None:
+                return DataError(
+                    f"{self.dataset}: no {self.frames.folders[0]} folder in {self.root}, where {other.name} lies; read "
+                    f"that with {self._set(f'images={name}')}; expected {self.layout}"
+                )
+        return missing_data(self.dataset, self.root, f"{self.frames.folders[0]} folder", self.layout)
 
     @cached_property
     def _sheets(self) -> list[str]:
