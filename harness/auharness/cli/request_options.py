@@ -47,6 +47,16 @@ def add_request_options(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--runs", type=Path, metavar="DIR", help="where runs are kept; default runs")
     how.add_argument("--device", metavar="NAME", help="auto (default), cpu, cuda or cuda:N")
     how.add_argument("--jobs", type=int, metavar="N", help="units at once; default one more than cores, one on a GPU")
+    how.add_argument(
+        "--executor", metavar="NAME", help="local (default), ray or slurm: where units run; no result depends on it"
+    )
+    how.add_argument(
+        "--resources",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="what a unit is given on a cluster, e.g. cpus=4, gpus=1, partition=short",
+    )
     how.add_argument("--limit", type=int, metavar="N", help="rows per part of a fold: a smoke run, marked so")
     how.add_argument("--max-steps", type=int, metavar="N", help="training steps per unit: a smoke run, marked so")
 
@@ -104,6 +114,8 @@ def request_from(args: argparse.Namespace, *, several: bool = False) -> Request:
         "runs": args.runs,
         "device": args.device,
         "jobs": args.jobs,
+        "executor": args.executor,
+        "resources": parse_set(args.resources, flag="--resources") or None,
         "limit": args.limit,
         "max_steps": args.max_steps,
         "weights": args.weights,

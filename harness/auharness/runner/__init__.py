@@ -108,7 +108,7 @@ def _page(request: Request, protocol: str) -> Path:
 
 
 def _execute(plan: "Plan", progress: Progress) -> RunResult:
-    from auharness.executors.local import run_local
+    from auharness.executors.placement import run_units
     from auharness.leaderboard import write_page
     from auharness.runner.execute import execute
     from auharness.runner.finish import headline_of
@@ -130,10 +130,13 @@ def _execute(plan: "Plan", progress: Progress) -> RunResult:
     progress.units(plan.units, kept=len(plan.units) - len(waiting))
     specs = make_specs(plan, waiting, crops, folder)
     tail = folder.tail()
-    failures = run_local(
+    failures = run_units(
+        plan.placement,
         execute,
         specs,
         jobs=plan.jobs,
+        asked_jobs=request.jobs,
+        folder=folder.path / "jobs",
         tick=lambda: progress.events(tail()),
         ended=lambda spec, reason: watch.unit_ended(spec.unit_id, failed=reason is not None),
     )

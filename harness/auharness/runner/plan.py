@@ -15,10 +15,12 @@ from auharness.data.cache import CropSettings
 from auharness.data.index import Index, build_index
 from auharness.data.verify import verify
 from auharness.errors import UsageError, near
+from auharness.executors.placement import Placement, place
 from auharness.records import Fold
 from auharness.results.atomic import digest, file_digest
 from auharness.results.schema import DataInfo, UnitRef
 from auharness.runner.inputs import Inputs, model_layers
+from auharness.runner.request import Request
 from auharness.runner.weights import weights_origin
 from auharness.settings import Resolved, default_preset, resolve
 
@@ -41,6 +43,7 @@ class Plan:
     data: DataInfo
     run_id: str
     units: tuple[UnitRef, ...]
+    placement: Placement
 
     @property
     def plugin(self) -> ModelPlugin:
@@ -53,8 +56,7 @@ class Plan:
         request = self.inputs.request
         if request.jobs is not None:
             return request.jobs
-        on_gpu = request.device.startswith("cuda") or (request.device == "auto" and torch.cuda.is_available())
-        return 1 if on_gpu else min(len(self.units), _cores() + 1)
+        return 1 if _on_gpu(request.device) else min(len(self.units), _cores() + 1)
 
     @property
     def preset(self) -> str:
@@ -70,7 +72,8 @@ def make_plan(inputs: Inputs) -> Plan:
         DataError: if data are missing or bad, or the model cannot give the paper's number with what is there.
     """
     request, protocol = inputs.request, inputs.protocol
-    _check_device(request.device)
+    _check_device(request)
+    placement = place(request.executor, request.resources, devices=1, gpu=_on_gpu(request.device))
     model_class = registry.load("model", request.model)
     presets = variant_presets(model_class, request.presets, synthetic=inputs.origin == "synthetic")
     layers = model_layers(request)
@@ -99,7 +102,7 @@ def make_plan(inputs: Inputs) -> Plan:
         for fold in folds
     )
     names = tuple(fold.name for fold in every)
-    return Plan(inputs, presets, model, index, folds, names, data, digest(identity, 12), units)
+    return Plan(inputs, presets, model, index, folds, names, data, digest(identity, 12), units, placement)
 
 
 def variant_presets(model: type[ModelPlugin], asked: tuple[str, ...], *, synthetic: bool) -> tuple[str, ...]:
@@ -133,10 +136,20 @@ def _check_inputs(plugin: ModelPlugin, kind: str, protocol: str) -> None:
         raise UsageError(f"{plugin.name} reads single images: {protocol} scores clips; take a model that reads clips")
 
 
-def _check_device(device: str) -> None:
+def _on_gpu(device: str) -> bool:
+    return device.startswith("cuda") or (device == "auto" and torch.cuda.is_available())
+
+
+def _check_device(request: Request) -> None:
+    device = request.device
     kind, _, number = device.partition(":")
     if kind not in ("auto", "cpu", "cuda") or (":" in device and not (kind == "cuda" and number.isdigit())):
         raise UsageError(f"--device {device}: expected auto, cpu, cuda or cuda:N")
+    if request.executor != "local":
+        # the machine that asks need not be one of those that compute, and each of those gives a unit its own GPUs
+        if number:
+            raise UsageError(f"--device {device}: --executor {request.executor} chooses the GPUs; give --device cuda")
+        return
     if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
         raise UsageError(f"--device {device}: this machine has {torch.cuda.device_count()} usable GPUs")
 

@@ -7,13 +7,14 @@ from typing import Any
 
 from auharness import __version__
 from auharness.errors import UsageError, near
+from auharness.executors import EXECUTORS
 from auharness.results.atomic import digest
 from auharness.settings import read_toml
 
 __all__ = ["DATA_SIZES", "Request", "make_request"]
 
 DATA_SIZES = ("tiny", "small", "full")
-PLACE_FIELDS = ("runs", "device", "jobs", "fresh", "data_roots", "config")
+PLACE_FIELDS = ("runs", "device", "jobs", "executor", "resources", "fresh", "data_roots", "config")
 """Fields that say where and how fast, not what: they stay out of the request hash (roots enter by their manifests)."""
 
 
@@ -41,7 +42,11 @@ class Request:
     runs: Path = Path("runs")
     device: str = "auto"
     jobs: int | None = None
-    """Processes at once; default: one more than cores on a CPU, one on a GPU."""
+    """Units at once; default: one more than cores on a CPU, one on a GPU, as many as it holds on a cluster."""
+    executor: str = "local"
+    """`local`, `ray` or `slurm`; no result depends on it."""
+    resources: Mapping[str, Any] = field(default_factory=dict)
+    """What a unit is given on a cluster: options of the executor."""
     fresh: bool = False
     limit: int | None = None
     """Rows per part of each fold; makes a smoke run."""
@@ -56,6 +61,8 @@ class Request:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UsageError(f"{name}: expected at least 1, got {value}")
+        if self.executor not in EXECUTORS:
+            raise UsageError(f"executor: expected one of {', '.join(EXECUTORS)}, got {self.executor!r}")
         if self.data_size not in DATA_SIZES:
             raise UsageError(f"data_size: expected one of {', '.join(DATA_SIZES)}, got {self.data_size!r}")
         if self.weights is not None and not self.weights.is_file():
@@ -82,7 +89,7 @@ def _check_types(values: Mapping[str, Any]) -> None:
     for name in ("runs", "weights"):
         if values.get(name) is not None and not isinstance(values[name], (str, Path)):
             raise UsageError(f"run: {name} is {values[name]!r}, expected a path")
-    for name in ("data_roots", "settings"):
+    for name in ("data_roots", "settings", "resources"):
         if not isinstance(values.get(name, {}), Mapping):
             raise UsageError(f"run: {name} is {values[name]!r}, expected a table")
 
@@ -112,6 +119,9 @@ def make_request(*, config: Path | None = None, **options: Any) -> Request:
             listed = values[name]
             values[name] = (listed,) if isinstance(listed, str) else tuple(listed)
     _check_types(values)
+    filed = tables.get("run", {}).get("resources")
+    if isinstance(filed, Mapping):  # flags add to the file's
+        values["resources"] = {**filed, **values["resources"]}
     for name in ("runs", "weights"):
         if name in values:
             values[name] = Path(values[name])

@@ -13,7 +13,7 @@ ENVIRONMENT_PREFIX = "AUHARNESS_SET__"
 TABLES = ("model", "data", "data_roots", "run")
 
 
-def parse_set(assignments: Sequence[str]) -> dict[str, Any]:
+def parse_set(assignments: Sequence[str], *, flag: str = "--set") -> dict[str, Any]:
     """Return nested settings from `KEY=VALUE` texts; a value is a TOML value, or else the text itself; the last wins.
 
     >>> parse_set(["recipe.epochs=6", "mixer=attention", "mean=[0.5, 0.5]"])
@@ -27,7 +27,7 @@ def parse_set(assignments: Sequence[str]) -> dict[str, Any]:
         key, equals, value = text.partition("=")
         key = key.strip()
         if not equals or not all(key.split(".")):
-            raise UsageError(f"--set {text}: expected KEY=VALUE, e.g. --set recipe.epochs=6")
+            raise UsageError(f"{flag} {text}: expected KEY=VALUE, e.g. --set recipe.epochs=6")
         _put(nested, key, _toml_value(value.strip()))
     return nested
 
