@@ -26,6 +26,7 @@ VERBS = (
         "score",
         "explain",
         "challenge",
+        "bench",
         "scale",
         "compare",
         "leaderboard",

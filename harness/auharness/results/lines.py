@@ -1,4 +1,4 @@
-"""Files of measured points: one JSON object per line, appended and flushed, so that a kill costs the last one at most."""
+"""Files of measured points: one JSON object per line, appended and flushed; a kill costs the last one at most."""
 
 import json
 import os
