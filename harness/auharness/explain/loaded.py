@@ -17,6 +17,7 @@ from auharness.data.cache import CropCache
 from auharness.data.index import Index, build_index
 from auharness.data.roots import locate_root
 from auharness.errors import DataError, IntegrityError, UsageError, near
+from auharness.explain.run_pictures import run_name
 from auharness.records import Fold
 from auharness.results.atomic import file_digest
 from auharness.results.schema import UnitRecord
@@ -98,8 +99,7 @@ class LoadedRun:
     @property
     def name(self) -> str:
         """Model and presets, as a picture calls the run."""
-        extra = [name for name in self.record.preset.split(",") if name not in ("", "paper", "tiny")]
-        return " ".join((self.record.model, *extra))
+        return run_name(self.record)
 
     @property
     def has_weights(self) -> bool:

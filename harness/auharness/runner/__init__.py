@@ -115,6 +115,7 @@ def _execute(plan: "Plan", progress: Progress) -> RunResult:
     from auharness.runner.prepare import make_specs, open_run, prepare_crops
     from auharness.runner.watch import Watch
     from auharness.scoring.confusion import write_confusions
+    from auharness.scoring.curves import write_curves
     from auharness.scoring.pooled import pooled_metrics
 
     request = plan.inputs.request
@@ -149,6 +150,7 @@ def _execute(plan: "Plan", progress: Progress) -> RunResult:
         )
     folder.write_record(folder.record.model_copy(update={"pooled": pooled_metrics(plan.inputs.protocol, folder)}))
     write_confusions(folder)
+    write_curves(folder)
     headline = headline_of(plan.inputs.protocol, folder)
     page = write_page(request.runs, request.protocol)
     # last, because a run with a headline is answered from disk: a kill before this line makes the page again

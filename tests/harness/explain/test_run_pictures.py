@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from sklearn.metrics import confusion_matrix, recall_score
 
 from auharness.explain.confusion import confusion_table, draw_confusion, total_confusion
-from auharness.explain.curves import curve_table, epoch_scores
+from auharness.scoring.curves import curve_table, epoch_scores
 from auharness.results.store import RunFolder
 from auharness.runner import RunResult
 
