@@ -28,6 +28,7 @@ VERBS = (
         "challenge",
         "bench",
         "scale",
+        "profile",
         "compare",
         "leaderboard",
         "gate",

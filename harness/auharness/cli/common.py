@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
-__all__ = ["Parser", "common_options", "console", "emit", "ends_on_sigterm", "say", "text_table"]
+__all__ = ["Parser", "common_options", "console", "emit", "ends_on_sigterm", "say", "text_table", "whole_number"]
 
 
 class Parser(argparse.ArgumentParser):
@@ -112,3 +112,14 @@ def text_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     widths = [max(len(row[column]) for row in cells) for column in range(len(columns))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
     return "\n".join(lines)
+
+
+def whole_number(text: str) -> int:
+    """Read the value of an option that is a whole number from 1 up.
+
+    Raises:
+        argparse.ArgumentTypeError: it is not.
+    """
+    if not text.strip().isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1 up, got '{text}'")
+    return int(text)
