@@ -2,8 +2,11 @@
 
 import json
 import math
+import sys
 import traceback
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
@@ -30,29 +33,38 @@ from auharness.training.unit import TrainingUnit, make_fabric
 
 __all__ = ["execute"]
 
+SHOWN = 300
+"""Characters of somebody else's error in the reason of a failure; the rest is in the unit's folder."""
+
 
 def execute(spec: UnitSpec) -> str | None:
     """Run one unit to its end and return None, or the reason why it failed.
 
-    An error of one unit is written to its folder and never stops the others; only an interruption passes through.
+    An error of one unit is written to its folder and never stops the others; only an interruption passes through. What
+    a plugin prints goes to stderr: stdout is the command's answer.
     """
     run = RunFolder(spec.run_path)
     folder = run.unit_folder(spec.unit_id)
     try:
-        _Work(spec, run).finish()
-    except Exception as error:  # a bug in one plugin must not cost the other units
+        with redirect_stdout(sys.stderr):
+            _Work(spec, run).finish()
+    except (Exception, SystemExit) as error:  # a bug in one plugin must not cost the other units
         reason, told = _reason(error, folder / "failed.txt"), traceback.format_exc()
     else:
         (folder / "failed.txt").unlink(missing_ok=True)
         return None
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "failed.txt").write_text(told, encoding="utf-8")
-    run.event("unit_failed", unit=spec.unit_id, fold=spec.fold.name, seed=spec.seed, reason=reason)
+    with suppress(OSError):  # on a full disk the reason is all that can be told
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "failed.txt").write_text(told, encoding="utf-8")
+        run.event("unit_failed", unit=spec.unit_id, fold=spec.fold.name, seed=spec.seed, reason=reason)
     return reason
 
 
-def _reason(error: Exception, log: Path) -> str:
-    return str(error) if isinstance(error, AuharnessError) else f"{type(error).__name__}: {error} (traceback in {log})"
+def _reason(error: BaseException, log: Path) -> str:
+    if isinstance(error, AuharnessError):
+        return str(error)
+    said = shorten(" ".join(str(error).split()), SHOWN, placeholder=" ...")
+    return f"{type(error).__name__}: {said} (traceback in {log})"
 
 
 class _Work:
