@@ -13,6 +13,9 @@ from auharness.errors import DataError
 from auharness.gate.policy import Command
 from auharness.gate.pytest_benchmark import read_session
 
+if sys.platform != "win32":
+    import resource
+
 __all__ = ["ROUND", "Sample", "Tree", "run_rounds", "take_sample"]
 
 ROUND = ("base", "head", "head", "base")
@@ -143,14 +146,21 @@ def _run(argv: Sequence[str], tree: Tree, log: Path, time_limit_s: float) -> flo
 
 def _children_s() -> float:
     """Processor time of all children that have ended."""
-    times = os.times()
-    return times.children_user + times.children_system
+    if sys.platform == "win32":
+        times = os.times()
+        return times.children_user + times.children_system
+    # `os.times` counts in ticks of 10 ms
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     """Leave nothing behind: neither a process that took too long nor what it started."""
     if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
+        if sys.platform == "win32":
+            process.kill()
+        else:
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 

@@ -75,7 +75,15 @@ class AccuracyPolicy(_Table):
     """Nominal coverage of the interval."""
     draws: int = Field(default=10_000, ge=1_000, le=100_000)
     """Resamples of the subjects."""
-    rows: tuple[RowPolicy, ...] = Field(min_length=1, strict=False)
+    rows: tuple[RowPolicy, ...] = Field(strict=False)
+
+    # not `min_length`, which complains besides of every list with a wrong item
+    @field_validator("rows")
+    @classmethod
+    def _some(cls, rows: tuple[RowPolicy, ...]) -> tuple[RowPolicy, ...]:
+        if not rows:
+            raise ValueError("expected at least one [[accuracy.rows]], got none")
+        return rows
 
     @field_validator("metrics")
     @classmethod
