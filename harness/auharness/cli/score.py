@@ -50,7 +50,10 @@ def add_parser(subparsers: Subparsers) -> None:
         "--score-kind", choices=("probability", "logit", "margin"), default="probability", help="default probability"
     )
     file.add_argument(
-        "--missing", choices=("fail", "drop"), default="fail", help="frames without prediction: stop, or drop and count"
+        "--missing",
+        choices=("fail", "drop"),
+        default="fail",
+        help="test samples without prediction: stop, or drop and count",
     )
     file.add_argument(
         "--selection", choices=("last", "inner-val", ORACLE), default="last", help="how the epoch was chosen"
@@ -152,15 +155,16 @@ def _external(args: argparse.Namespace) -> int:
     content = _as_dict(score) | {**left, "run": str(made.run.path), "page": str(page)}
     emit(args, content, lambda: f"{_text(made.run, protocol, score, {})}\nrun: {made.run.path}\npage: {page}")
     if made.n_uncoded:
-        say(args, f"{made.n_uncoded} predictions are for frames without a label and were not scored")
+        say(args, f"{made.n_uncoded} predictions are for {score.samples} without a label and were not scored")
     if made.n_missing:
-        say(args, f"{made.n_missing} test frames have no prediction and were left out")
+        say(args, f"{made.n_missing} test {score.samples} have no prediction and were left out")
     return 0
 
 
 def _text(run: RunFolder, protocol: ProtocolPlugin, score: Score, extra: dict[str, Score]) -> str:
     """The row, its floors, extra rows that are never a headline, and the score of each label."""
     from auharness.leaderboard.tables import interval_text, percent
+    from auharness.metrics import metric
 
     rows = [[run.record.model, percent(score.headline), interval_text(score.interval), ""]]
     rows += [[f"floor {name}", percent(value), "", ""] for name, value in score.floors.items()]
@@ -168,8 +172,8 @@ def _text(run: RunFolder, protocol: ProtocolPlugin, score: Score, extra: dict[st
         [name, percent(value.headline), interval_text(value.interval), "never a headline"]
         for name, value in extra.items()
     ]
-    title = f"{protocol.name}: {score.metric.upper()} in percent, {score.aggregation}, "
-    title += ", ".join((f"{score.tested}, {len(score.folds)} folds", *score.marks))
+    title = f"{protocol.name}: {metric(score.metric).title} in percent, {score.aggregation}, "
+    title += ", ".join((score.tested, score.n_folds, *score.marks))
     labels = [[name, percent(value)] for name, value in score.label_scores.items()]
     parts = [title, text_table(["row", "score", "95 % interval", ""], rows), text_table(["label", "score"], labels)]
     return "\n\n".join(parts)

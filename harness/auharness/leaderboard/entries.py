@@ -67,7 +67,7 @@ class Entry:
             return f"{len(self.folds)} of {self.run.folds_total} folds"
         left_out = sum(unit.n_dropped.get("without prediction", 0) for unit in self.units)
         if left_out:
-            return f"{left_out} test frames left out"
+            return f"{left_out} without prediction left out"
         if any("test-oracle" in (unit.selection, unit.threshold) for unit in self.units):
             return "test-oracle"
         return ""

@@ -173,7 +173,7 @@ def making_cells(row: BoardRow, reasons: bool) -> dict[str, str]:
         line["why not ranked"] = row.entry.not_ranked or f"protocol version {row.entry.run.protocol_version}"
     return line | {
         "seeds": str(len(score.seeds)),
-        "frames": str(score.n_frames),
+        score.samples: str(score.n_frames),
         **_n_scored(score),
         "subjects": str(score.n_subjects),
         "dropped": str(score.n_dropped),

@@ -23,6 +23,7 @@ from auharness.leaderboard.tables import (
 )
 from auharness.metrics import objective
 from auharness.results.looks import Looks
+from auharness.scoring import sample_word
 from auharness.statistics import CHANCE_DRAWS, DRAWS, ORACLE_GRID
 
 __all__ = ["page_text"]
@@ -167,7 +168,7 @@ def _how_to_read(page: Page) -> str:
             "score on this test part lies in the records behind this page, also of rows that are not shown. More "
             "seeds, more folds and repeated or resumed runs count once. The more looks, the more the best row owes to "
             "choosing among them.",
-            "- **Data verified**: whether frames and positives equal the published counts.",
+            f"- **Data verified**: whether {sample_word(protocol)} and positives equal the published counts.",
             "- **Reported** rows are printed numbers: their preparation, selection and thresholds are mostly unknown.",
         ]
     )

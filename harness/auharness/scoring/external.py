@@ -27,6 +27,7 @@ from auharness.scoring.pooled import pooled_metrics
 from auharness.scoring.predictions import cluster_counts, count_scored, unit_metrics
 from auharness.scoring.table_file import PredictionTable, read_predictions
 from auharness.scoring.thresholds import decision_values
+from auharness.scoring.units import sample_word
 from auharness.settings import Resolved, environment_settings, resolve
 
 __all__ = ["PRESET", "External", "ScoredExternal", "score_external"]
@@ -50,7 +51,7 @@ class External:
     pretrained_on: str = ""
     extra_data: str = ""
     missing: Literal["fail", "drop"] = "fail"
-    """Test frames without a prediction: stop, or leave them out and count them."""
+    """Test samples without a prediction: stop, or leave them out and count them."""
     data_roots: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Nested values of `--set`: `data.<dataset>.<key>`."""
@@ -66,9 +67,9 @@ class ScoredExternal:
 
     run: RunFolder
     n_uncoded: int
-    """Predictions for frames without a label."""
+    """Predictions for frames or clips without a label."""
     n_missing: int
-    """Test frames without a prediction."""
+    """Frames or clips of the test part without a prediction."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def score_external(asked: External, runs: Path) -> ScoredExternal:
 
     Raises:
         UsageError: if a name is wrong.
-        DataError: if the file does not fit the data, or test frames are missing and `missing` is `fail`.
+        DataError: if the file does not fit the data, or test samples are missing and `missing` is `fail`.
     """
     name = _name(asked)
     ground = _ground(asked)
@@ -189,8 +190,8 @@ def _rows_by_fold(asked: External, ground: _Ground, table: PredictionTable) -> d
     overlap = sum(map(len, tested.values())) > len(set().union(*(set(rows.tolist()) for rows in tested.values())))
     if overlap and table.folds is None:
         raise DataError(
-            f"{asked.path}: expected a column fold, because the folds of {asked.protocol} test the same frames; "
-            f"name the fold that each row was predicted in: {', '.join(tested)}"
+            f"{asked.path}: expected a column fold, because the folds of {asked.protocol} test the same "
+            f"{sample_word(ground.protocol)}; name the fold that each row was predicted in: {', '.join(tested)}"
         )
     unknown = sorted(set(table.folds or ()) - set(tested))
     if unknown:
@@ -210,7 +211,7 @@ def _rows_by_fold(asked: External, ground: _Ground, table: PredictionTable) -> d
 def _missing(
     asked: External, ground: _Ground, table: PredictionTable, rows: Mapping[str, np.ndarray]
 ) -> dict[str, int]:
-    """Return the number of test frames without a prediction, per fold with predictions."""
+    """Return the number of test samples without a prediction, per fold with predictions."""
     found = {}
     names: list[str] = []
     for fold in ground.folds:
@@ -222,7 +223,7 @@ def _missing(
     total = sum(found.values())
     if total and asked.missing == "fail":
         raise DataError(
-            f"{asked.path}: {total} test frames have no prediction, such as {', '.join(names)}; "
+            f"{asked.path}: {total} test {sample_word(ground.protocol)} have no prediction, such as {', '.join(names)}; "
             "add them, or leave them out and count them with --missing drop"
         )
     return found

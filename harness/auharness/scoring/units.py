@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeAlias
 
 import numpy as np
 
+from auharness import registry
 from auharness.api import ProtocolPlugin
-from auharness.errors import InconclusiveError
+from auharness.errors import AuharnessError, InconclusiveError
 from auharness.metrics import (
     AGGREGATIONS,
     Aggregate,
@@ -27,7 +29,7 @@ from auharness.statistics.clips import resamples_clips
 from auharness.statistics.floors import floors
 from auharness.statistics.interval import headline_interval
 
-__all__ = ["Score", "dropped_rows", "fold_counts", "score_units"]
+__all__ = ["Score", "dropped_rows", "fold_counts", "sample_word", "score_units"]
 
 Seeds: TypeAlias = Sequence[Sequence[FoldCounts]]
 """The folds of each seed."""
@@ -81,7 +83,10 @@ class Score:
     floors_of_metrics: dict[str, dict[str, float]]
     """Trivial predictor -> every other metric of classes; empty for AUs."""
     protocol_marks: tuple[str, ...]
+    samples: str
+    """What is scored: `frames` or `clips`."""
     n_frames: int
+    """How many of them."""
     n_scored: int
     """Those with at least one coded label."""
     n_published: int | None
@@ -119,9 +124,15 @@ class Score:
     def tested(self) -> str:
         """How much was tested: `41 subjects, 1200 frames`, or `2341 clips` where nothing is known of who they show."""
         if self.cluster == "video":
-            return f"{self.n_clusters} videos, n_scored {self.n_scored:,}"
-        clips = self.classes and self.cluster in ("clip", "unknown")
-        return f"{self.n_frames} clips" if clips else f"{self.n_subjects} subjects, {self.n_frames} frames"
+            return f"{_counted(self.n_clusters, 'videos')}, n_scored {self.n_scored:,}"
+        samples = _counted(self.n_frames, self.samples)
+        anyone = self.classes and self.cluster in ("clip", "unknown")
+        return samples if anyone else f"{_counted(self.n_subjects, 'subjects')}, {samples}"
+
+    @property
+    def n_folds(self) -> str:
+        """`1 fold` or `26 folds`."""
+        return _counted(len(self.folds), "folds")
 
     @property
     def highest_floor(self) -> tuple[str, float]:
@@ -129,6 +140,24 @@ class Score:
         found = {name: value for name, value in self.floors.items() if not name.startswith(ORACLE) and value == value}
         name = max(found or self.floors, key=lambda key: self.floors[key])
         return name, self.floors[name]
+
+
+def sample_word(protocol: ProtocolPlugin) -> str:
+    """Return what a protocol scores: `frames` or `clips`."""
+    return _sample_word(protocol.test_on[0])
+
+
+@lru_cache
+def _sample_word(dataset: str) -> str:
+    try:
+        return "frames" if registry.load("dataset", dataset).kind == "frame-multilabel" else "clips"
+    except AuharnessError:
+        # a record outlives the plugin that read its data
+        return "frames"
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what.removesuffix('s') if count == 1 else what}"
 
 
 def fold_counts(units: Sequence[UnitRecord]) -> list[FoldCounts]:
@@ -188,6 +217,7 @@ def score_units(protocol: ProtocolPlugin, units: Sequence[UnitRecord], *, interv
         metrics_pooled=_pooled_classes(protocol, by_seed) if units[0].kind == "classes" else {},
         floors_of_metrics=_class_floors(more, by_seed[0], how, units) if units[0].kind == "classes" else {},
         protocol_marks=protocol.marks,
+        samples="clips" if units[0].kind == "classes" else sample_word(protocol),
         n_frames=_distinct(units, folds, "n_frames"),
         n_scored=_distinct(units, folds, "n_scored"),
         n_published=protocol.n_published,
