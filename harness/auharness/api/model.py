@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-    from auharness.api.unit import Batch, Predictor, Unit
+    from auharness.api.unit import Batch, KeptFrames, Predictor, Unit
     from auharness.records import Task
 
 __all__ = ["INPUTS", "ModelPlugin", "Output"]
@@ -142,6 +142,13 @@ class ModelPlugin(Plugin):
     def trace_channels(self) -> Mapping[str, Sequence[str]]:
         """Return names for the C channels of some of `traces`; default none."""
         return {}
+
+    def kept_frames(self) -> KeptFrames | None:
+        """Return what is made of every frame once and kept, for a model of windows; default none.
+
+        `clip` then holds that, `[B,T,*shape]` float16, in the place of pixels, and no picture is varied.
+        """
+        return None
 
     def shared(self, device: torch.device) -> object | None:
         """Return what all units of one process share, e.g. a frozen base model; default none.

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,12 @@ import pandas as pd
 from auharness.api import DatasetPlugin, ModelPlugin, ProtocolPlugin, Recipe
 from auharness.data.cache import CropCache
 from auharness.data.index import Index
+from auharness.data.kept_frames import KeptStore
 from auharness.data.sound import SoundStore
 from auharness.errors import DataError
 from auharness.metrics import objective
 from auharness.records import Key, Task
+from auharness.training.augment import frames_of
 from auharness.training.clip_source import ClipSource
 from auharness.training.source import CropSource, Rows
 from auharness.training.window_source import WindowSource
@@ -137,13 +140,23 @@ def make_source(
     """
     given: dict[str, Any] = {"targets": targets, "preprocess": plugin.preprocess, "augment": plugin.augment}
     if plugin.per_frame:
-        return WindowSource(part.rows, caches, sounds=sounds, **given)
+        return WindowSource(part.rows, caches, sounds=sounds, kept=_kept(plugin, caches), **given)
     return (CropSource if kind == "frame-multilabel" else ClipSource)(part.rows, caches, **given)
 
 
 def sounds_of(plugin: ModelPlugin, datasets: Mapping[str, DatasetPlugin]) -> dict[str, SoundStore] | None:
     """Return dataset name -> its sounds for a model that hears; None for one that does not."""
     return {name: SoundStore(dataset) for name, dataset in datasets.items()} if "audio" in plugin.inputs else None
+
+
+def _kept(plugin: ModelPlugin, caches: Mapping[str, CropCache]) -> dict[str, KeptStore] | None:
+    """Dataset name -> what is kept of its frames, for a model that has it so."""
+    kept, preprocess = plugin.kept_frames(), plugin.preprocess
+    if kept is None:
+        return None
+    batch = partial(frames_of, preprocess=preprocess)
+    key = preprocess.model_dump_json(include={"crop", "channels", "mean", "std", "enhance", "enhance_test"})
+    return {name: KeptStore(name, crops, kept, batch=batch, batch_key=key) for name, crops in caches.items()}
 
 
 def make_task(

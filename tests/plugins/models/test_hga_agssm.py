@@ -252,6 +252,32 @@ def test_what_only_the_sound_tells_is_learned_from_the_sound(preset, least, most
     assert 0.3 <= right[1] <= 0.7
 
 
+@needs_hf
+@pytest.mark.parametrize("row", ["full", "hga", "fm", "baseline"])
+def test_frames_that_were_kept_give_the_logits_of_the_frozen_encoder(row):
+    plugin, seeing = _built(row, "frozen", **RANDOM)
+    batch = _batch(plugin)
+    grid = seeing.frames.encoder.grid
+    cached, reading = _built(row, "cached", **RANDOM, kept_grid=grid)
+    kept = cached.kept_frames()
+    assert kept is not None and kept.shape == (1 + grid**2, seeing.frames.encoder.width)
+    tokens = kept(batch["clip"].flatten(0, 1)).unflatten(0, batch["clip"].shape[:2])
+    with torch.inference_mode():
+        wanted = _answer(plugin, seeing.eval(), batch).logits
+        found = _answer(cached, reading.eval(), {**batch, "clip": tokens}).logits
+    torch.testing.assert_close(found, wanted, atol=1e-2, rtol=0)
+    assert _batch(cached)["clip"].shape == tokens.shape
+    assert _learned(reading) == _learned(seeing) and _frozen(reading.frames.encoder) == 0
+
+
+def test_only_a_frozen_encoder_and_pictures_as_they_are_can_be_kept():
+    with pytest.raises(UsageError, match="expected a frozen frame encoder, got conv, which learns"):
+        _plugin("tiny", "cached")
+    with pytest.raises(UsageError, match="that nothing varies; add the preset cached"):
+        _plugin(tuning="cached")
+    assert _plugin("cached").augment.windows == _plugin("paper").augment.windows == 18
+
+
 def test_loss_is_asl_over_coded_frames_or_binary_cross_entropy():
     plugin, module = _built("tiny")
     batch = _batch(plugin)
