@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from auharness.efficiency import count
+from auharness.efficiency.memory import peak_bytes
 from auharness.errors import DataError, UsageError
 from auharness.losses import asl
 from auharness.nn.frame_encoder import frame_encoder
@@ -319,6 +320,30 @@ def test_frames_in_parts_give_the_same_logits():
     torch.testing.assert_close(
         _answer(plugin, parts, batch).logits, _answer(plugin, whole, batch).logits, atol=1e-5, rtol=1e-5
     )
+
+
+def _peak(frames, *, learns):
+    """Bytes that a window of so many frames takes, with its sound."""
+    plugin, module = _built("tiny", preprocess={"resize": 16, "crop": 16, "frames": frames, "stride": 1})
+    batch = _batch(plugin, size=1)
+
+    def step():
+        with torch.set_grad_enabled(learns):
+            total = sum(plugin.loss(_answer(plugin, module, batch), batch, _task(plugin)).values())
+        if learns:
+            total.backward()
+
+    step()  # gradients are there from now on
+    return peak_bytes(step, device=torch.device("cpu"))
+
+
+@pytest.mark.parametrize("learns", [False, True], ids=["inference", "training"])
+def test_memory_of_a_window_grows_linearly_with_its_frames(learns):
+    peaks = [_peak(frames, learns=learns) for frames in (64, 256, 1024)]
+    # the sound begins and ends half a second outside of the window, and that does not grow
+    per_frame = [(after - before) / more for before, after, more in zip(peaks, peaks[1:], (192, 768), strict=False)]
+    assert per_frame[1] == pytest.approx(per_frame[0], rel=0.05)
+    assert peaks[2] < 4.1 * peaks[1]
 
 
 @needs_hf
