@@ -48,7 +48,7 @@ class Data:
     seed: int = 0
     """Seed of the stand-in."""
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """`{"data": {dataset: {key: value}}}` as the run was given."""
+    """`{"data": {dataset: {key: value}}}` in place of what the record says."""
     device: str = "auto"
     more: bool = False
     """Whether they may hold other rows than the run was made on, such as test frames that came later."""
@@ -236,7 +236,7 @@ class LoadedRun:
             data_roots=dict(self.data.roots) or None,
             data_size=size if size in DATA_SIZES else None,
             data_seed=self.data.seed,
-            settings=dict(self.data.settings) or None,
+            settings=self._data_settings(unit) or None,
         )
         return gather(request)
 
@@ -291,6 +291,13 @@ class LoadedRun:
                     f"{self.folder.path.name} was made on {self.record.data_origin} data that lie elsewhere; give them "
                     f"with --data-root {name}=PATH or AUHARNESS_DATA"
                 )
+
+    def _data_settings(self, unit: UnitRecord) -> dict[str, Any]:
+        """How the run read its data; of an old record only what is given."""
+        given = self.data.settings.get("data", {})
+        names = [*unit.data.settings, *(name for name in given if name not in unit.data.settings)]
+        found = {name: {**unit.data.settings.get(name, {}), **given.get(name, {})} for name in names}
+        return {"data": found} if found else {}
 
     def _load_weights(self, module: nn.Module, unit: UnitRecord) -> None:
         path = self.folder.unit_folder(unit.unit_id) / WEIGHTS

@@ -119,6 +119,7 @@ def _measured(row: BoardRow) -> dict[str, Any]:
         "data_origin": unit.data.origin,
         "data_size": unit.data.size,
         "data_verified": unit.data.verified,
+        "data_settings": unit.data.settings,
         "protocol_version": unit.protocol_version,
     }
 

@@ -22,6 +22,7 @@ from auharness.leaderboard.tables import (
     verdict_list,
 )
 from auharness.metrics import objective
+from auharness.leaderboard.usual import data_settings
 from auharness.results.looks import Looks
 from auharness.scoring import sample_word
 from auharness.statistics import CHANCE_DRAWS, DRAWS, ORACLE_GRID
@@ -101,11 +102,27 @@ def _measured(table: BoardTable, looks: Looks | None, *, show_digest: bool) -> l
         parts.append(f"T{markdown(str(looks))[1:]}.")
     return parts + (class_rows(table) if table.floors.classes else _rows(table))
 
+    read = _data_settings(table)
+    if read:
+        parts.append(read)
 
 def _rows(table: BoardTable) -> list[str]:
     parts = []
     if table.rows:
         parts += [headline_table(table, table.rows)]
+def _data_settings(table: BoardTable) -> str:
+    """Return how the data were read where that is not the default: one sentence, rows named where they differ."""
+    by_text: dict[str, list[str]] = {}
+    for row in (*table.rows, *table.unranked):
+        by_text.setdefault(data_settings(row.entry.first.data.settings), []).append(row.name)
+    if set(by_text) == {""}:
+        return ""
+    if len(by_text) == 1:
+        return f"Settings of the data: {markdown(next(iter(by_text)))}."
+    found = [f"{text or 'default'} for {', '.join(sorted(names))}" for text, names in sorted(by_text.items())]
+    return f"Settings of the data: {markdown('; '.join(found))}."
+
+
         if len(table.floors.columns) > 1:
             parts += ["Score of each label:", label_table(table, table.rows)]
         if len(table.floors.folds) > MOST_FOLDS:

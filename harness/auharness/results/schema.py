@@ -38,6 +38,8 @@ class DataInfo(_Record):
     """Size of the synthetic stand-in; empty for licensed data."""
     manifests: dict[str, str]
     """Dataset name -> sha256 of its label files, media names and sizes."""
+    settings: dict[str, dict[str, Any]] = {}
+    """Dataset name -> every setting of its reader but the root; empty in records from before it was kept."""
 
 
 class UnitRecord(_Record):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from auharness.errors import UnitsFailedError, UsageError
-from auharness.results.looks import Looks, read_looks, part_key
+from auharness.results.looks import Looks, part_key, read_looks
 from auharness.results.store import RunFolder, iter_runs
 from auharness.runner.inputs import Inputs, gather
 from auharness.runner.progress import Progress

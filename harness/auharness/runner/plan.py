@@ -98,6 +98,7 @@ def make_plan(inputs: Inputs) -> Plan:
     identity = _identity(inputs, model, index)
     units = tuple(
         UnitRef(unit_id=digest({**identity, "fold": fold.name, "seed": seed}, 16), fold=fold.name, seed=seed)
+        settings={name: dataset.recorded_settings for name, dataset in inputs.datasets.items()},
         for seed in request.seeds
         for fold in folds
     )
@@ -199,7 +200,7 @@ def _identity(inputs: Inputs, model: Resolved[ModelPlugin], index: Index) -> Map
         "weights": None if request.weights is None else file_digest(request.weights),
         "protocol": [protocol.name, protocol.version, registry.source_digest("protocol", protocol.name)],
         "datasets": {
-            name: [plugin.model_dump(mode="json", exclude={"root"}), registry.source_digest("dataset", name)]
+            name: [plugin.recorded_settings, registry.source_digest("dataset", name)]
             for name, plugin in inputs.datasets.items()
         },
         "manifests": index.manifests,

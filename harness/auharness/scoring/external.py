@@ -160,7 +160,8 @@ def _ground(asked: External) -> _Ground:
     if origin == "synthetic":
         marks = [is_standin(root.path) or {} for root in roots]
         size = ",".join(dict.fromkeys(str(mark.get("size", "unknown")) for mark in marks))
-    data = DataInfo(origin=origin, verified=verified, size=size, manifests=index.manifests)
+    settings = {dataset.plugin.name: dataset.plugin.recorded_settings for dataset in datasets}
+    data = DataInfo(origin=origin, verified=verified, size=size, manifests=index.manifests, settings=settings)
     return _Ground(protocol, index, tuple(protocol.folds(index)), data)
 
 
@@ -223,8 +224,8 @@ def _missing(
     total = sum(found.values())
     if total and asked.missing == "fail":
         raise DataError(
-            f"{asked.path}: {total} test {sample_word(ground.protocol)} have no prediction, such as {', '.join(names)}; "
-            "add them, or leave them out and count them with --missing drop"
+            f"{asked.path}: {total} test {sample_word(ground.protocol)} have no prediction, such as "
+            f"{', '.join(names)}; add them, or leave them out and count them with --missing drop"
         )
     return found
 
