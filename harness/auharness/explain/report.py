@@ -17,6 +17,8 @@ from auharness.explain.maps import answers_of, chosen_layers, chosen_outputs, sa
 from auharness.explain.mean_maps import draw_mean_maps, mean_maps, region_table, save_mean_maps
 from auharness.explain.run_pictures import draw_run_confusion, draw_run_curves
 from auharness.explain.sample_pictures import draw_comparison, draw_sample, draw_sample_traces
+from auharness.explain.window_pictures import draw_window, outputs_worth_a_look
+from auharness.explain.windows import stretch_of, surest_stretches, window_traces
 from auharness.results.atomic import write_bytes
 from auharness.scoring.curves import write_curves
 
@@ -55,6 +57,8 @@ def explain_run(run: LoadedRun, asked: Asked, out: Path, *, tell: Tell) -> list[
     """
     require_matplotlib()
     chosen_outputs(run, asked.outputs)
+    if run.has_weights and run.plugin(run.units[0]).per_frame:
+        return _windows(run, asked, out, tell)
     if asked.samples:
         wanted = [(run.sample(name, training=asked.training), asked.outputs) for name in asked.samples]
         _check_maps(run)
@@ -110,8 +114,11 @@ def _check_maps(run: LoadedRun) -> None:
     """Refuse a run without anything to map, before its data are looked for."""
     if not run.has_weights:
         raise UsageError(f"{run.folder.path.name}: {run.record.model} left no weights, so there is nothing to map")
-    if run.index.kind == "frame-multilabel" and run.plugin(run.units[0]).preprocess.frames > 1:
-        raise UsageError(f"{run.record.model} answers for each frame of a window; one frame or one clip can be mapped")
+    if run.plugin(run.units[0]).per_frame:
+        raise UsageError(
+            f"{run.record.model} answers for each frame of a window, which is not drawn beside other runs; explain "
+            f"{run.folder.path.name} alone"
+        )
     chosen_layers(run.network(run.units[0]), ())
 
 
@@ -130,6 +137,21 @@ def _confusion(run: LoadedRun, out: Path) -> list[Made]:
         return []
     _write_csv(confusion_table(run.units), out / "confusion.csv")
     return [made]
+
+
+def _windows(run: LoadedRun, asked: Asked, out: Path, tell: Tell) -> list[Made]:
+    """Stretches of recordings, of a model that answers for each frame: those asked for, or the surest answers."""
+    if asked.layers:
+        raise UsageError(
+            f"{run.record.model} answers for each frame of a window: no layer is mapped; leave --layer out"
+        )
+    made = [] if asked.samples else _curves(run, out, tell)
+    stretches = [stretch_of(run, name, training=asked.training) for name in asked.samples] or surest_stretches(run)
+    for stretch in stretches:
+        tell(f"{stretch.recording}: fold {stretch.sample.unit.fold}")
+        found = window_traces(run, stretch)
+        made.append(draw_window(run, found, outputs_worth_a_look(found, asked.outputs), out))
+    return made
 
 
 def _means(run: LoadedRun, asked: Asked, out: Path, tell: Tell) -> list[Made]:

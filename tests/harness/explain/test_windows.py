@@ -159,8 +159,12 @@ def test_a_network_that_does_not_give_the_scores_on_record_is_not_explained(
         window_traces(other, stretch_of(other, gap, training=False))
 
 
-def test_windows_are_not_drawn_beside_other_runs(trained: RunResult, affwild2_tiny: Path, command: Command) -> None:
+def test_what_cannot_be_drawn_is_one_line(trained: RunResult, affwild2_tiny: Path, command: Command) -> None:
     given = ("--data-root", f"affwild2={affwild2_tiny}", "--device", "cpu")
-    answer = command("explain", trained.path, trained.path, *given)
-    assert answer.code == 2 and "answers for each frame of a window" in answer.err
-    assert len(answer.err.strip().splitlines()) == 1
+    for words, said in [
+        ((trained.path, trained.path), "answers for each frame of a window, which is not drawn beside other runs"),
+        ((trained.path, "--layer", "stage3"), "no layer is mapped; leave --layer out"),
+    ]:
+        answer = command("explain", *words, *given)
+        assert answer.code == 2 and said in answer.err
+        assert len(answer.err.strip().splitlines()) == 1
