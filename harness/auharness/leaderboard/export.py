@@ -108,6 +108,7 @@ def _measured(row: BoardRow) -> dict[str, Any]:
         "n_published": score.n_published,
         "n_subjects": score.n_subjects,
         "n_dropped": dropped_rows(row.entry.units),
+        "n_dropped_frames": max(unit.n_dropped_frames for unit in row.entry.units),
         "n_no_face": score.n_no_face,
         "selection": unit.selection,
         "threshold": unit.threshold,

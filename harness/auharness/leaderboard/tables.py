@@ -176,7 +176,7 @@ def making_cells(row: BoardRow, reasons: bool) -> dict[str, str]:
         score.samples: str(score.n_frames),
         **_n_scored(score),
         "subjects": str(score.n_subjects),
-        "dropped": str(score.n_dropped),
+        "dropped": str(score.n_dropped) + _dropped_frames(row),
         "no face": str(score.n_no_face),
         "selection": unit.selection,
         "threshold": unit.threshold,
@@ -186,6 +186,12 @@ def making_cells(row: BoardRow, reasons: bool) -> dict[str, str]:
         "data verified": {True: "yes", False: "**no**", None: "n/a"}[unit.data.verified],
         "run": markdown(row.entry.folder),
     }
+
+
+def _dropped_frames(row: BoardRow) -> str:
+    """Frames left out of clips that have others; every fold counts them all."""
+    most = max(unit.n_dropped_frames for unit in row.entry.units)
+    return f", and {most:,} {'frame' if most == 1 else 'frames'} of others" if most else ""
 
 
 def _n_scored(score: Score) -> dict[str, str]:

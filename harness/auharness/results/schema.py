@@ -83,6 +83,8 @@ class UnitRecord(_Record):
     n_subjects: NonNegative
     n_dropped: dict[str, int]
     """Reason -> rows that were left out of training or test, e.g. `undecodable`."""
+    n_dropped_frames: NonNegative = 0
+    """Undecodable frames that were left out of clips which have others, in training and test."""
     n_no_face: NonNegative = 0
     """Rows whose landmarks are the mean-shape fallback, 0 where no face is looked for; they are scored."""
     smoke: bool = False

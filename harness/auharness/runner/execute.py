@@ -130,6 +130,7 @@ class _Work:
                 train_target=self.labels[train.positions],
                 train_scores=tuned,
                 n_dropped=train.n_missing + test.n_missing,
+                n_dropped_frames=train.n_missing_frames + test.n_missing_frames,
                 n_no_face=test_source.n_no_face,
                 device=device_name(self.fabric.device),
                 backends=backends,

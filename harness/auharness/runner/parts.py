@@ -35,6 +35,8 @@ class Part:
     """The split key of each row."""
     n_missing: int = 0
     """Rows left out because their pixels could not be decoded."""
+    n_missing_frames: int = 0
+    """Frames that are missing, for the same reason, in clips that have others."""
 
     def take(self, which: np.ndarray) -> "Part":
         """Return the rows at these places."""
@@ -96,8 +98,10 @@ def part_at(index: Index, positions: np.ndarray, *, key: str, caches: Mapping[st
         time_s=_times(table, first / rates),
     )
     part = Part(positions, rows, tuple(table["subject" if key == "subject" else "sequence"]))
-    present = _present(rows, caches)
-    return replace(part.take(np.flatnonzero(present)), n_missing=int((~present).sum()))
+    wanted, found = _frames_found(rows, caches)
+    present = found > 0
+    lost = int((wanted - found)[present].sum())
+    return replace(part.take(np.flatnonzero(present)), n_missing=int((~present).sum()), n_missing_frames=lost)
 
 
 def split_validation(part: Part, recipe: Recipe, *, key: str, seed: int) -> tuple[Part, Part | None]:
@@ -209,12 +213,13 @@ def _times(table: pd.DataFrame, counted: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(given), counted, given)
 
 
-def _present(rows: Rows, caches: Mapping[str, CropCache]) -> np.ndarray:
-    """Whether each row has a crop, a clip at least one."""
+def _frames_found(rows: Rows, caches: Mapping[str, CropCache]) -> tuple[np.ndarray, np.ndarray]:
+    """Return how many frames each row has, `[N]`, and how many of them have a crop."""
     known: dict[tuple[str, str], set[int]] = {}
-    present = np.empty(len(rows), bool)
+    wanted, found = np.empty((2, len(rows)), np.int64)
     for number, (dataset, sequence, frames) in enumerate(zip(rows.datasets, rows.sequences, rows.frames, strict=True)):
         if (dataset, sequence) not in known:
             known[dataset, sequence] = set(caches[dataset].sequence(sequence).frames.tolist())
-        present[number] = not known[dataset, sequence].isdisjoint(np.atleast_1d(frames).tolist())
-    return present
+        own = set(np.atleast_1d(frames).tolist())
+        wanted[number], found[number] = len(own), len(own & known[dataset, sequence])
+    return wanted, found

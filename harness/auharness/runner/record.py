@@ -47,6 +47,7 @@ class Outcome:
     train_scores: np.ndarray | None
     """`[N,A]` scores of the training rows for the threshold rule `train-tuned`."""
     n_dropped: int
+    n_dropped_frames: int
     n_no_face: int
     device: str
     backends: Mapping[str, str]
@@ -101,6 +102,7 @@ def make_record(outcome: Outcome, *, clock: Clock) -> UnitRecord:
         n_scored=count_scored(outcome.scored, columns),
         n_subjects=outcome.scored["subject"].nunique(),
         n_dropped={"undecodable": outcome.n_dropped},
+        n_dropped_frames=outcome.n_dropped_frames,
         n_no_face=outcome.n_no_face,
         smoke=spec.inputs.request.limit is not None or plugin.recipe.max_steps is not None,
         extra_data=plugin.extra_data,
