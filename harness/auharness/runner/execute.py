@@ -164,6 +164,7 @@ class _Work:
             folder=self.scratch,
             log=self._log,
             weights=None if path is None else read_weights(path),
+            name=f"fold {self.spec.fold.name}, seed {self.spec.seed}, unit {self.spec.unit_id}",
         )
 
     def _source(self, part: Part, *, labelled: bool) -> CropSource:

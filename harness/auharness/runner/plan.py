@@ -21,8 +21,10 @@ from auharness.results.atomic import digest, file_digest
 from auharness.results.schema import DataInfo, UnitRef
 from auharness.runner.inputs import Inputs, model_layers
 from auharness.runner.request import Request
+from auharness.runner.trial import try_network
 from auharness.runner.weights import weights_origin
 from auharness.settings import Resolved, default_preset, resolve
+from auharness.training.unit import check_precision
 
 __all__ = ["SIZES", "Plan", "crop_settings", "make_plan", "variant_presets"]
 
@@ -83,6 +85,8 @@ def make_plan(inputs: Inputs) -> Plan:
         weights_origin(request.weights)  # a file that is none stops here rather than in every unit
         layers.append(("flag", {"init": "weights"}))
     model = resolve(model_class, dataset=protocol.train_on[0], presets=presets, layers=layers)
+    if request.executor == "local":
+        check_precision("cuda" if _on_gpu(request.device) else "cpu", model.plugin.recipe.precision)
     model.plugin.check_ready(origin=inputs.origin, weights=request.weights is not None)
     indexes = [build_index(dataset) for dataset in inputs.datasets.values()]
     index = indexes[0] if len(indexes) == 1 else Index.concat(indexes)
@@ -103,6 +107,7 @@ def make_plan(inputs: Inputs) -> Plan:
         for fold in folds
     )
     names = tuple(fold.name for fold in every)
+    try_network(model.plugin, index, folds[0], inputs)
     return Plan(inputs, presets, model, index, folds, names, data, digest(identity, 12), units, placement)
 
 

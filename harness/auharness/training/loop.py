@@ -16,11 +16,11 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from auharness.api import Batch, ModelPlugin, Output
-from auharness.errors import AuharnessError
+from auharness.errors import AuharnessError, IntegrityError
 from auharness.records import Task
 from auharness.training.checkpoint import load_state, save_state
 from auharness.training.optim import WeightAverage, build_optimiser, lr_factor, momentum_at, set_lr, set_momentum
-from auharness.training.predictor import ModulePredictor, as_output, call, is_out_of_memory
+from auharness.training.predictor import ModulePredictor, as_output, call, is_out_of_memory, spare_memory
 from auharness.training.seed import derive_seed, rng_state, seed_all, set_rng_state
 from auharness.training.selection import RunningScore
 from auharness.training.source import CropSource
@@ -49,9 +49,11 @@ class Loop:
         folder: Path,
         weights: Mapping[str, Tensor] | None = None,
         log: Callable[..., None],
+        owner: str = "",
     ) -> None:
         self.plugin, self.task, self.recipe = plugin, task, plugin.recipe
         self.fabric, self.seed, self.folder, self.log = fabric, seed, folder, log
+        self.owner = owner
         seed_all(seed, "build")
         module = plugin.build(task)
         if weights is not None:
@@ -88,9 +90,10 @@ class Loop:
 
         Raises:
             NotFiniteError: if the loss is NaN or infinite.
+            IntegrityError: if the checkpoint is damaged, or of another unit.
         """
         if self.path.is_file():
-            self.restore(load_state(self.path))
+            self._resume()
             self.log("resumed", epoch=self.epoch, batch=self.batch)
         steps = math.ceil(len(train) / self.recipe.batch_size) * self.recipe.epochs
         total = min(steps, self.recipe.max_steps or steps)
@@ -123,6 +126,7 @@ class Loop:
     def state(self) -> dict[str, Any]:
         """All that the next step depends on."""
         return {
+            "owner": self.owner,
             "module": dict(self.module.state_dict()),
             "optimiser": self.optimiser.state_dict(),
             "precision": self.fabric.strategy.precision.state_dict(),
@@ -147,6 +151,20 @@ class Loop:
         set_rng_state(state["rng"])
         if state["rng_cuda"] is not None:
             torch.cuda.set_rng_state(state["rng_cuda"], self.fabric.device)
+
+    def _resume(self) -> None:
+        state = load_state(self.path)
+        remedy = "delete it to train this unit anew"
+        left_by = state.get("owner") if isinstance(state, dict) else None
+        if left_by != self.owner:
+            raise IntegrityError(f"{self.path}: a checkpoint of {left_by}, expected one of {self.owner}; {remedy}")
+        try:
+            self.restore(state)
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            if is_out_of_memory(error):
+                raise
+            said = " ".join(str(error).split())
+            raise IntegrityError(f"{self.path}: a checkpoint of another network ({said:.200}); {remedy}") from error
 
     def _epoch(self, train: CropSource, *, total: int, checkpoint_s: float) -> dict[str, float]:
         """Train on all batches that are left of an epoch and return what the log shows of it."""
@@ -180,7 +198,7 @@ class Loop:
             try:
                 result = self._forward_backward(batch)
                 break
-            except RuntimeError as error:
+            except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error) or self.micro_batch == 1:
                     raise
                 self.micro_batch = math.ceil(self.micro_batch / 2)
@@ -226,15 +244,15 @@ class Loop:
     def _select(self, validation: CropSource) -> dict[str, float]:
         """Score the held-out training rows, keep the weights when they are the best so far, and return the scores."""
         predictor = self.predictor()
+        size = self.recipe.eval_batch_size
+        while True:
+            try:
+                scores, sums = self._evaluate(predictor, validation, size)
+                break
+            except (RuntimeError, MemoryError) as error:
+                size = spare_memory(error, predictor, size)
+                self.log("out_of_memory", eval_batch_size=size)
         running = RunningScore(self.task, self.plugin.score_kind)
-        sums: dict[str, float] = {}
-        answers = []
-        for batch in validation.batches(self.recipe.eval_batch_size, device=self.fabric.device):
-            logits = predictor(batch)
-            answers.append(logits.cpu())
-            for name, term in self.plugin.monitor(Output(logits), batch, self.task).items():
-                sums[name] = sums.get(name, 0.0) + float(term) * len(logits)
-        scores = torch.cat(answers)
         running.add(validation.gather(scores), validation.targets)
         sums = {name: value / len(scores) for name, value in sums.items()}
         score = running.value
@@ -242,6 +260,19 @@ class Loop:
             weights = {name: value.detach().clone() for name, value in predictor.module.state_dict().items()}
             self.best = {"score": score, "epoch": self.epoch, "weights": weights}
         return {"inner_val": score} | {f"val_{name}": value for name, value in (sums | running.curves).items()}
+
+    def _evaluate(
+        self, predictor: ModulePredictor, validation: CropSource, size: int
+    ) -> tuple[Tensor, dict[str, float]]:
+        """Return the logits of all rows, on the CPU, and the sums of what the plugin monitors."""
+        sums: dict[str, float] = {}
+        answers = []
+        for batch in validation.batches(size, device=self.fabric.device):
+            logits = predictor(batch)
+            answers.append(logits.cpu())
+            for name, term in self.plugin.monitor(Output(logits), batch, self.task).items():
+                sums[name] = sums.get(name, 0.0) + float(term) * len(logits)
+        return torch.cat(answers), sums
 
     def _selected(self) -> ModulePredictor:
         if self.best["weights"] is None:

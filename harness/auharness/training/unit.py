@@ -10,12 +10,13 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from auharness.api import ModelPlugin
+from auharness.errors import UsageError
 from auharness.records import Task
 from auharness.training.loop import Loop
 from auharness.training.predictor import ModulePredictor
 from auharness.training.source import CropSource
 
-__all__ = ["TrainingUnit", "make_fabric"]
+__all__ = ["TrainingUnit", "check_precision", "make_fabric"]
 
 CHECKPOINT_S = 30.0
 """Least seconds between two checkpoints of a unit."""
@@ -27,14 +28,31 @@ def make_fabric(device: str, precision: str) -> Fabric:
     Args:
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         precision: a Fabric precision such as `32-true`.
+
+    Raises:
+        UsageError: if the device cannot compute in this precision.
     """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     kind, _, number = device.partition(":")
+    check_precision(kind, precision)
     if kind == "cpu":
         torch.set_num_threads(1)
     devices: Any = [int(number)] if number else 1
     return Fabric(accelerator="gpu" if kind == "cuda" else kind, devices=devices, precision=precision)  # type: ignore[arg-type]  # validated by the recipe
+
+
+def check_precision(kind: str, precision: str) -> None:
+    """Refuse half precision on a CPU: Fabric would compute in bfloat16 instead, under another name.
+
+    Raises:
+        UsageError: for `cpu` and `16-mixed`.
+    """
+    if kind == "cpu" and precision == "16-mixed":
+        raise UsageError(
+            "recipe.precision is 16-mixed, which a CPU does not compute; give --set recipe.precision=bf16-mixed or "
+            "32-true, or --device cuda"
+        )
 
 
 class TrainingUnit:
@@ -51,6 +69,7 @@ class TrainingUnit:
         folder: Path,
         log: Callable[..., None],
         weights: Mapping[str, Tensor] | None = None,
+        name: str = "",
     ) -> None:
         self.task = task
         self.train_data = train_data
@@ -60,6 +79,7 @@ class TrainingUnit:
         self.fabric = fabric
         self.log = log
         self.weights = weights
+        self.name = name
         self.observe: Callable[[int, ModulePredictor], None] | None = None
         self.checkpoint_s = CHECKPOINT_S
 
@@ -82,6 +102,7 @@ class TrainingUnit:
             folder=folder,
             weights=self.weights if weights is None else weights,
             log=partial(self.log, stage=stage) if stage else self.log,
+            owner=f"{self.name} {stage}".rstrip(),
         )
         observe = None if stage else self.observe
         return loop.run(self.train_data, self.validation_data, checkpoint_s=self.checkpoint_s, observe=observe)
