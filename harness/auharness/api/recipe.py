@@ -21,9 +21,9 @@ class Preprocess(Settings):
         "ffhq", description="face alignment; none for pictures that are face crops already"
     )
     landmarks: str = Field("vendor", description="landmark source: vendor, npz:FOLDER, mediapipe, haar, mean-shape")
-    resize: int = Field(256, ge=16, description="side of the cached face crop in pixels")
+    resize: int = Field(256, ge=16, le=4096, description="side of the cached face crop in pixels")
     crop: int = Field(
-        224, ge=16, description="side of the square that the model sees, cut from the cached crop, in pixels"
+        224, ge=16, le=4096, description="side of the square that the model sees, cut from the cached crop, in pixels"
     )
     enhance: Enhancement = Field(
         (), description="clahe, bilateral, unsharp, in this order on the cached crop; of training and tests alike"

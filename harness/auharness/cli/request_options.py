@@ -128,9 +128,9 @@ def _split(text: str | None) -> tuple[str, ...] | None:
     return None if text is None else tuple(part.strip() for part in text.split(",") if part.strip())
 
 
-def _seeds(args: argparse.Namespace) -> tuple[int, ...] | None:
+def _seeds(args: argparse.Namespace) -> tuple[int, ...] | int | None:
     if args.seed is not None and args.seeds is not None:
         raise UsageError("--seed and --seeds: give one of them")
     if args.seeds is not None and args.seeds < 1:
         raise UsageError(f"--seeds {args.seeds}: expected at least 1")
-    return (args.seed,) if args.seed is not None else None if args.seeds is None else tuple(range(args.seeds))
+    return args.seeds if args.seed is None else (args.seed,)
