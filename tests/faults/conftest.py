@@ -136,7 +136,7 @@ def run_words(bp4d_mini: Path, tmp_path: Path) -> Callable[..., list[object]]:
         given: list[object] = ["run", "--model", model, "--protocol", "bp4d-3fold", "--preset", "tiny", "--quiet"]
         given += ["--data-root", f"bp4d={bp4d_mini}", "--runs", tmp_path / "runs", "--jobs", 1, "--device", "cpu"]
         if model == "small-cnn":
-            given += ["--set", "widths=[8]", "--set", "recipe.epochs=1", "--set", "recipe.batch_size=16"]
+            given += ["--set", "widths=[8]", "--set", "recipe.epochs=1"]
         return [*given, *more]
 
     return words
