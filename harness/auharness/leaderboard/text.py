@@ -21,8 +21,8 @@ from auharness.leaderboard.tables import (
     reported_table,
     verdict_list,
 )
-from auharness.metrics import objective
 from auharness.leaderboard.usual import data_settings
+from auharness.metrics import objective
 from auharness.results.looks import Looks
 from auharness.scoring import sample_word
 from auharness.statistics import CHANCE_DRAWS, DRAWS, ORACLE_GRID
@@ -98,18 +98,14 @@ def _measured(table: BoardTable, looks: Looks | None, *, show_digest: bool) -> l
             f"### Synthetic stand-in, {table.size or 'size not recorded'}{version}",
             "Not comparable with reported numbers, nor with other sizes: these faces are rendered.",
         ]
+    read = _data_settings(table)
+    if read:
+        parts.append(read)
     if looks is not None:
         parts.append(f"T{markdown(str(looks))[1:]}.")
     return parts + (class_rows(table) if table.floors.classes else _rows(table))
 
-    read = _data_settings(table)
-    if read:
-        parts.append(read)
 
-def _rows(table: BoardTable) -> list[str]:
-    parts = []
-    if table.rows:
-        parts += [headline_table(table, table.rows)]
 def _data_settings(table: BoardTable) -> str:
     """Return how the data were read where that is not the default: one sentence, rows named where they differ."""
     by_text: dict[str, list[str]] = {}
@@ -123,6 +119,10 @@ def _data_settings(table: BoardTable) -> str:
     return f"Settings of the data: {markdown('; '.join(found))}."
 
 
+def _rows(table: BoardTable) -> list[str]:
+    parts = []
+    if table.rows:
+        parts += [headline_table(table, table.rows)]
         if len(table.floors.columns) > 1:
             parts += ["Score of each label:", label_table(table, table.rows)]
         if len(table.floors.folds) > MOST_FOLDS:
