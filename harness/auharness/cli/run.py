@@ -58,6 +58,7 @@ def _ablation(args: argparse.Namespace, request: Request) -> list[RunResult]:
     plan = plan_ablation(request, protocols_from(args))
     for remark in plan.remarks:
         say(args, remark)
+    plan.fetch()
     results = []
     for number, one in enumerate(plan.requests, 1):
         name = f"{one.model} {','.join(one.presets)} on {one.protocol}"

@@ -123,6 +123,7 @@ def _execute(plan: "Plan", progress: Progress) -> RunResult:
         request.runs.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"--runs {request.runs}: expected a folder that can be written ({error.strerror})") from None
+    plan.plugin.fetch()
     crops = prepare_crops(plan, progress)
     folder = open_run(plan)
     waiting = [unit for unit in plan.units if not folder.is_finished(unit.unit_id)]

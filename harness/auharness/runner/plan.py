@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from auharness import __version__, registry
-from auharness.api import ModelPlugin
+from auharness.api import ModelPlugin, ProtocolPlugin
 from auharness.api.model import INPUTS
 from auharness.data.cache import CropSettings
 from auharness.data.index import Index, build_index
@@ -26,7 +26,7 @@ from auharness.runner.weights import weights_origin
 from auharness.settings import Resolved, default_preset, resolve
 from auharness.training.unit import check_precision
 
-__all__ = ["SIZES", "Plan", "crop_settings", "make_plan", "variant_presets"]
+__all__ = ["SIZES", "Plan", "crop_settings", "make_plan", "resolve_model", "variant_presets"]
 
 SIZES = ("paper", "tiny")
 
@@ -76,21 +76,11 @@ def make_plan(inputs: Inputs) -> Plan:
     request, protocol = inputs.request, inputs.protocol
     _check_device(request)
     placement = place(request.executor, request.resources, devices=1, gpu=_on_gpu(request.device))
-    model_class = registry.load("model", request.model)
-    presets = variant_presets(model_class, request.presets, synthetic=inputs.origin == "synthetic")
-    layers = model_layers(request)
-    if request.weights is not None:
-        if request.settings.get("init") == "none":
-            raise UsageError("--weights and --set init=none contradict each other; give one of them")
-        weights_origin(request.weights)  # a file that is none stops here rather than in every unit
-        layers.append(("flag", {"init": "weights"}))
-    model = resolve(model_class, dataset=protocol.train_on[0], presets=presets, layers=layers)
+    presets, model = resolve_model(request, protocol, origin=inputs.origin)
     if request.executor == "local":
         check_precision("cuda" if _on_gpu(request.device) else "cpu", model.plugin.recipe.precision)
-    model.plugin.check_ready(origin=inputs.origin, weights=request.weights is not None)
     indexes = [build_index(dataset) for dataset in inputs.datasets.values()]
     index = indexes[0] if len(indexes) == 1 else Index.concat(indexes)
-    _check_inputs(model.plugin, index.kind, protocol.name)
     every = tuple(protocol.folds(index))
     folds = _chosen(every, request.folds, protocol.name)
     data = DataInfo(
@@ -98,17 +88,45 @@ def make_plan(inputs: Inputs) -> Plan:
         verified=_verified(inputs, indexes),
         size=inputs.standin_size,
         manifests=index.manifests,
+        settings={name: dataset.recorded_settings for name, dataset in inputs.datasets.items()},
     )
     identity = _identity(inputs, model, index)
     units = tuple(
         UnitRef(unit_id=digest({**identity, "fold": fold.name, "seed": seed}, 16), fold=fold.name, seed=seed)
-        settings={name: dataset.recorded_settings for name, dataset in inputs.datasets.items()},
         for seed in request.seeds
         for fold in folds
     )
     names = tuple(fold.name for fold in every)
     try_network(model.plugin, index, folds[0], inputs)
     return Plan(inputs, presets, model, index, folds, names, data, digest(identity, 12), units, placement)
+
+
+def resolve_model(
+    request: Request, protocol: ProtocolPlugin, *, origin: str
+) -> tuple[tuple[str, ...], Resolved[ModelPlugin]]:
+    """Return the presets and the model of a request; all that can be refused without data is refused here.
+
+    Args:
+        request: what is asked.
+        protocol: on which the model trains.
+        origin: `licensed` or `synthetic`.
+
+    Raises:
+        UsageError: if a preset or setting is wrong, or the model does not read what the protocol scores.
+        DataError: if the model cannot give the paper's number with what is there.
+    """
+    model_class = registry.load("model", request.model)
+    presets = variant_presets(model_class, request.presets, synthetic=origin == "synthetic")
+    layers = model_layers(request)
+    if request.weights is not None:
+        if request.settings.get("init") == "none":
+            raise UsageError("--weights and --set init=none contradict each other; give one of them")
+        weights_origin(request.weights)  # a file that is none stops here rather than in every unit
+        layers.append(("flag", {"init": "weights"}))
+    model = resolve(model_class, dataset=protocol.train_on[0], presets=presets, layers=layers)
+    _check_inputs(model.plugin, registry.load("dataset", protocol.train_on[0]).kind, protocol.name)
+    model.plugin.check_ready(origin=origin, weights=request.weights is not None)
+    return presets, model
 
 
 def variant_presets(model: type[ModelPlugin], asked: tuple[str, ...], *, synthetic: bool) -> tuple[str, ...]:
