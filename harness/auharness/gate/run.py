@@ -51,10 +51,12 @@ class GateResult:
 
     @property
     def summary(self) -> str:
-        """`1 of 4 checks: regression`, or `4 checks pass`; in the order of the exit codes."""
+        """`1 regression, 2 missing of 4 checks`, or `4 checks pass`; the worst first."""
         counts = {verdict: sum(check.verdict is verdict for check in self.checks) for verdict in reversed(Verdict)}
         bad = [f"{count} {verdict.value}" for verdict, count in counts.items() if count and verdict is not Verdict.PASS]
         total = len(self.checks)
+        if not total:
+            return "0 checks, the policy asks for none"
         return f"{', '.join(bad)} of {total} checks" if bad else f"{total} checks pass"
 
 
