@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from auharness.errors import IntegrityError
 from auharness.nn.language_model import checksum
 
-__all__ = ["FrozenBase", "add_lora", "bind_to_base"]
+__all__ = ["FrozenBase", "add_lora", "bind_to_base", "verify_frozen"]
 
 
 class FrozenBase(nn.Module):
@@ -77,6 +77,17 @@ class FrozenBase(nn.Module):
         memo[id(self)] = twin
         twin.__dict__.update(copy.deepcopy(self.__dict__, memo))
         return twin
+
+
+def verify_frozen(module: nn.Module) -> None:
+    """Verify every frozen part of a module.
+
+    Raises:
+        IntegrityError: as `FrozenBase.verify`.
+    """
+    for part in module.modules():
+        if isinstance(part, FrozenBase):
+            part.verify()
 
 
 def bind_to_base(module: nn.Module, loaded: int, *, what: str = "encoder", cure: str = FrozenBase.cure) -> None:

@@ -51,8 +51,7 @@ features side by side. `frozen` has no adapters, so the encoders compute no grad
 training cheap: the frame encoder sees each crop once, in float32; its class token and means of 2 x 2 patch tokens
 (`kept_grid = 8`) are kept in float16 under a key of its weights, 0.13 MB per frame of the ViT-L, and nothing flips the
 pictures. Sound is heard anew, at a hundredth of that cost, without adapters. `muted` gives every window silence.
-`tiny` trains small convolutions from scratch in the place of all four encoders: what transformers with random, frozen
-weights say of a face is worth little.
+`tiny` trains small convolutions from scratch in the place of all four encoders.
 """
 
 from collections.abc import Mapping, Sequence
@@ -62,8 +61,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from auharness.api import Augment, KeptFrames, ModelPlugin, Output, Predictor, Preprocess, Recipe, Unit
-from auharness.api.unit import Batch
+from auharness.api import Augment, Batch, KeptFrames, ModelPlugin, Output, Predictor, Preprocess, Recipe, Unit
 from auharness.data.landmarks import central_box, place_mean_shape
 from auharness.errors import UsageError
 from auharness.hookspecs import hookimpl
@@ -72,10 +70,10 @@ from auharness.losses.default import default_loss
 from auharness.nn import frame_encoder as frames_in
 from auharness.nn import sound_encoder as sound_in
 from auharness.nn.cross_attention import SoundAttention
-from auharness.nn.foundation import check_foundation, load_foundation
-from auharness.nn.frame_encoder import Lora, frame_encoder, in_parts
+from auharness.nn.foundation import check_foundation, fetch_foundation, load_foundation, missing_foundation
+from auharness.nn.frame_encoder import Lora, check_side, frame_encoder, in_parts
 from auharness.nn.frame_features import FrameFeatures, projection
-from auharness.nn.frozen import FrozenBase
+from auharness.nn.frozen import verify_frozen
 from auharness.nn.hga import HGA, Regions, region_names
 from auharness.nn.kept_tokens import FrameKeeper
 from auharness.nn.language_model import require_hf
@@ -215,9 +213,7 @@ class HGAAGSSM(ModelPlugin):
     sound: str = Field("wavlm-large", description="sound encoder: wavlm-large, mel, hf:FOLDER or hf:HUB/NAME")
     baseline_vision: str = Field("vit-b16", description="frame encoder of row 1, by its class token")  # sec. 4.3
     baseline_sound: str = Field("whisper-base", description="sound encoder of row 1")  # sec. 4.3
-    init: Literal["hf:encoders", "none", "weights"] = Field(
-        "hf:encoders", description="weights of the frozen encoders: their own, or none (random); weights is their own"
-    )
+    init: Literal["hf:encoders", "none", "weights"] = Field("hf:encoders", description="none: random weights")
     tuning: Literal["adapters", "frozen", "cached"] = Field("adapters", description="what learns in the encoders")
     kept_grid: int = Field(8, ge=1, description="patches per side that tuning=cached keeps of a frame")
     lora_rank: int = Field(8, ge=1, description="r, frame encoder")
@@ -275,6 +271,10 @@ class HGAAGSSM(ModelPlugin):
         first_row = self.encoders == "baseline"
         return (self.baseline_vision, self.baseline_sound) if first_row else (self.vision, self.sound)
 
+    @property
+    def _own(self) -> bool:
+        return self.init != "none"
+
     @model_validator(mode="after")
     def _fits(self) -> "HGAAGSSM":
         seen, heard = (self.vision, self.baseline_vision), (self.sound, self.baseline_sound)
@@ -296,17 +296,25 @@ class HGAAGSSM(ModelPlugin):
         if self.augment.model_copy(update={"windows": 1}) != STILL or self.preprocess.enhance_test is not None:
             raise ValueError("tuning is cached, expected pictures that nothing varies; add the preset cached")
 
+    @property
+    def _frozen(self) -> list[tuple[str, tuple[str, ...]]]:
+        both = zip(self._encoders, (frames_in, sound_in), strict=True)
+        return [(name, module.KINDS) for name, module in both if name not in module.SMALL]
+
     def check_ready(self, *, origin: str, weights: bool) -> None:
-        for name, small in zip(self._encoders, (frames_in.SMALL, sound_in.SMALL), strict=True):
-            if name not in small:
-                require_hf(f"the encoder {name}")
+        for name, _ in self._frozen:
+            require_hf(f"the encoder {name}")
+        check_side(self._encoders[0], self.preprocess.crop, kept=self.kept_grid if self.tuning == "cached" else 1)
+
+    def missing(self) -> str:
+        return next(filter(None, (missing_foundation(name, pretrained=self._own) for name, _ in self._frozen)), "")
+
+    def fetch(self) -> None:
+        for name, _ in self._frozen:
+            fetch_foundation(name, pretrained=self._own)
 
     def shared(self, device: torch.device) -> object | None:
-        """Load the frozen encoders, on the CPU: a fold's copies of them move to the device."""
-        named = [
-            pair for pair in zip(self._encoders, (frames_in, sound_in), strict=True) if pair[0] not in pair[1].SMALL
-        ]
-        return [load_foundation(name, pretrained=self.init != "none", kinds=module.KINDS) for name, module in named]
+        return [load_foundation(name, pretrained=self._own, kinds=kinds) for name, kinds in self._frozen]
 
     def build(self, task: Task) -> nn.Module:
         if task.kind != "frame-multilabel":
@@ -314,18 +322,16 @@ class HGAAGSSM(ModelPlugin):
         adapt = self.tuning == "adapters"
         vision, sound = self._encoders
         lora = Lora(self.lora_rank, self.lora_alpha, self.lora_dropout) if adapt else None
-        own = self.init != "none"
         side = task.image_size
         seen = (
             self._keeper(side).reader()
             if self.tuning == "cached"
-            else frame_encoder(vision, image_size=side, lora=lora, pretrained=own)
+            else frame_encoder(vision, image_size=side, lora=lora, pretrained=self._own)
         )
-        heard = sound_encoder(sound, hidden=self.bottleneck if adapt else 0, pretrained=own)
-        whole: Literal["cls", "mean"] = "cls" if self.encoders == "baseline" else "mean"
+        heard = sound_encoder(sound, hidden=self.bottleneck if adapt else 0, pretrained=self._own)
         hga = self._hga(seen.grid, side) if self.align_regions else None
         return HGAAGSSMNet(
-            FrameFeatures(seen, self.dim, hga=hga, whole=whole),
+            FrameFeatures(seen, self.dim, hga=hga, whole="cls" if self.encoders == "baseline" else "mean"),
             heard,
             self._temporal(),
             dim=self.dim,
@@ -353,29 +359,24 @@ class HGAAGSSM(ModelPlugin):
         return {"asl": value}
 
     def parameter_groups(self, module: nn.Module) -> Sequence[Mapping[str, Any]]:
-        named = module.named_parameters()
-        adapters = {id(value) for name, value in named if any(part in name for part in ADAPTERS)}
+        adapters = {id(value) for name, value in module.named_parameters() if any(part in name for part in ADAPTERS)}
         groups: list[Mapping[str, Any]] = []
         for group in super().parameter_groups(module):
-            new = [value for value in group["params"] if id(value) not in adapters]
-            old = [value for value in group["params"] if id(value) in adapters]
-            groups.append({**group, "params": new})
-            groups.append({**group, "params": old, "lr_scale": self.adapter_lr / self.recipe.lr})
-        return [group for group in groups if group["params"]]
+            for inside, more in ((False, {}), (True, {"lr_scale": self.adapter_lr / self.recipe.lr})):
+                found = [value for value in group["params"] if (id(value) in adapters) == inside]
+                groups += [{**group, "params": found, **more}] if found else []
+        return groups
 
     def fit(self, unit: Unit) -> Predictor:
         predictor = unit.train(self)
-        for part in getattr(predictor, "module", nn.Module()).modules():
-            if isinstance(part, FrozenBase):
-                part.verify()
+        verify_frozen(getattr(predictor, "module", nn.Module()))
         return predictor
 
     def trace_channels(self) -> Mapping[str, Sequence[str]]:
         return {"region_attention": region_names(self.regions)}
 
     def _keeper(self, side: int) -> FrameKeeper:
-        own = self.init != "none"
-        return FrameKeeper(self._encoders[0], image_size=side, grid=self.kept_grid, pretrained=own)
+        return FrameKeeper(self._encoders[0], image_size=side, grid=self.kept_grid, pretrained=self._own)
 
     def _hga(self, grid: int, side: int) -> HGA:
         face = torch.tensor(place_mean_shape(central_box(side, side)).tolist())

@@ -378,3 +378,25 @@ def test_missing_transformers_is_said_before_data_is_read(monkeypatch):
     with pytest.raises(DataError, match=r"the encoder dinov2-vitl14 needs transformers and peft"):
         _plugin("paper").check_ready(origin="licensed", weights=False)
     _plugin("tiny").check_ready(origin="synthetic", weights=False)
+
+
+def test_what_is_missing_is_said_before_data_are_read(tmp_path):
+    folder = f"hf:{tmp_path}"
+    paper = _plugin("paper", vision=folder)
+    assert paper.missing().startswith(f"encoder '{tmp_path}': no config.json in {tmp_path}")
+    with pytest.raises(DataError, match=r"no config\.json"):
+        paper.fetch()
+    tiny = _plugin("tiny")
+    assert tiny.missing() == ""
+    tiny.fetch()
+
+
+@needs_hf
+def test_sides_that_do_not_fit_are_refused_before_data_are_read():
+    for plugin, message in [
+        (_plugin(preprocess={"crop": 220}), "no multiple of the patch of 14 px"),
+        (_plugin("tiny", preprocess={"resize": 70, "crop": 60}), "no multiple of the patch of 8 px"),
+        (_plugin("cached", kept_grid=3), "kept_grid is 3, expected a divisor of the 16"),
+    ]:
+        with pytest.raises(UsageError, match=message):
+            plugin.check_ready(origin="licensed", weights=False)
