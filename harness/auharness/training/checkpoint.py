@@ -46,7 +46,7 @@ def _digest(tree: str, tensors: Mapping[str, torch.Tensor]) -> str:
     found = hashlib.sha256(tree.encode())
     for name in sorted(tensors):
         found.update(name.encode())
-        found.update(memoryview(tensors[name].reshape(-1).view(torch.uint8).numpy()))
+        found.update(tensors[name].reshape(-1).view(torch.uint8).numpy().data)
     return found.hexdigest()
 
 
