@@ -114,7 +114,7 @@ def test_other_folds_cannot_be_compared(write_record: Write, tmp_path: Path) -> 
     other = {fold.replace("P3", "P4"): subjects for fold, subjects in _counts().items()}
     write_record(tmp_path / "head", other)
     check = _check(tmp_path)
-    assert (check.verdict, check.why) == (Verdict.INCOMPARABLE, "folds differs: base P1, P2, P3, head P1, P2, P4")
+    assert (check.verdict, check.why) == (Verdict.INCOMPARABLE, "not the same folds: base P1, P2, P3, head P1, P2, P4")
 
 
 @pytest.mark.parametrize("side", ["base", "head"])

@@ -117,7 +117,7 @@ def test_other_data_exit_6(project: Path, command: Command, write_record: Write)
     write_record(project / "runs", _counts(), manifest="bb" * 32)
     answer = command("gate", "--baseline", "HEAD", "--only", "accuracy")
     assert answer.code == 6
-    assert "data manifest differs" in answer.out
+    assert "not the same data manifest" in answer.out
 
 
 @pytest.mark.parametrize(
