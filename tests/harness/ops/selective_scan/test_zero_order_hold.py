@@ -1,8 +1,9 @@
 """Zero-order hold is exact: the solution of h' = A h + B u where u stays as it is for the length of a step."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
-import torch
 from scipy.linalg import expm
 
 from auharness.ops.selective_scan import selective_scan
@@ -44,5 +45,5 @@ def test_it_tends_to_eulers_step_as_the_step_tends_to_0(problem, backend):
         away.append(float((zoh - euler).norm() / euler.norm()))
     # zoh / euler = expm1(delta A) / (delta A) = 1 + delta A / 2 + ..., so ten times nearer each time
     assert away[-1] < 1e-3
-    for before, after in zip(away[1:], away[2:], strict=False):
+    for before, after in pairwise(away[1:]):
         assert after == pytest.approx(before / 10, rel=0.02)
