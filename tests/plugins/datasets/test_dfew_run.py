@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -59,7 +60,9 @@ def the_unit(tmp_path: Path) -> tuple[RunFolder, UnitRecord]:
     return folder, unit
 
 
-def test_clips_of_one_frame_train_and_are_scored(run: Command, root: Path, tmp_path: Path) -> None:
+def test_clips_of_one_frame_train_are_scored_and_can_be_looked_at(
+    run: Command, command: Command, root: Path, tmp_path: Path
+) -> None:
     short = [clip_of(root, part) for part in ("train", "test")]
     for clip in short:
         for image in sorted(clip.iterdir())[1:]:
@@ -70,6 +73,15 @@ def test_clips_of_one_frame_train_and_are_scored(run: Command, root: Path, tmp_p
     assert (unit.n_train + unit.n_frames, unit.n_dropped, unit.n_dropped_frames) == (40, {"undecodable": 0}, 0)
     scored = pd.read_parquet(folder.unit_folder(unit.unit_id) / "predictions.parquet").set_index("sample_id")
     assert scored.loc[f"dfew/{short[1].name}", list(unit.columns)].notna().all()
+    assert {path.name for path in folder.path.iterdir()} >= {"curves.csv", "confusion"}
+    looked = ("--sample", short[1].name, "--output", "Sad", "--data-root", f"dfew={root}", "--device", "cpu")
+    assert command("explain", folder.path, *looked, "--out", tmp_path / "out").code == 0
+    found = tmp_path / "out" / "dfew" / short[1].name
+    assert {path.name for path in found.iterdir()} == {"Sad.png"} | {
+        f"Sad.{layer}.{kind}" for layer in ("backbone", "cbam", "enhancer") for kind in ("png", "npz")
+    }
+    frames = np.load(found / "Sad.cbam.npz")["frames"]
+    assert len(frames) == 4 and (frames == frames[0]).all()
 
 
 def test_a_corrupt_frame_is_named_and_costs_its_clip_nothing_else(run: Command, root: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from importlib.util import find_spec
 
 import pytest
 import torch
+from pandas import read_csv
 
 import auharness
 from auharness.api import Output
@@ -290,3 +291,6 @@ def test_the_tiny_preset_learns_the_stand_in(tmp_path):
     # 20 points above chance; about two minutes on a core
     done = auharness.run("mamba-dfer", "dfew-fold1", data_size="small", runs=tmp_path)
     assert done.score.headline >= 1 / 7 + 0.2
+    assert (done.path / "confusion" / "seed0" / "fold1.csv").is_file()
+    logged = set(read_csv(done.path / "curves.csv")["quantity"])
+    assert {"focal", "dice", "train_uar", "train_war", "train_macro_f1"} <= logged
