@@ -133,6 +133,7 @@ class Recipe(Settings):
     max_steps: int | None = Field(None, ge=1, description="stop after this many steps; marks the run as a smoke run")
     batch_size: int = Field(64, ge=1)
     eval_batch_size: int = Field(128, ge=1, description="changes no logit, only memory and speed")
+    devices: int = Field(1, ge=1, description="processes that train one unit together, each on a device of its own")
     grad_clip: float = Field(0.0, ge=0, description="largest gradient norm; 0 is off")
     precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true"
     ema: float = Field(0.0, ge=0, lt=1, description="decay of the weight average; 0 is off")

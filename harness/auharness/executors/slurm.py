@@ -4,9 +4,13 @@ A job that is preempted or reaches its time limit is queued again by submitit an
 checkpoint; one that died is submitted again. Whoever interrupts the run cancels its jobs, and the same command goes on.
 """
 
+import os
+import signal
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import FrameType
 from typing import Any, Generic, TypeVar
 
 import submitit
@@ -86,6 +90,7 @@ class _Unit(Generic[Spec]):
         self.work = work
 
     def __call__(self, spec: Spec) -> str | None:
+        _leave_at_once()
         try:
             return self.work(spec)
         except Exception as error:  # the work function could not even be called; the unit fails, the others go on
@@ -93,6 +98,23 @@ class _Unit(Generic[Spec]):
 
     def checkpoint(self, spec: Spec) -> Any:
         return submitit.helpers.DelayedSubmission(self, spec)
+
+
+def _leave_at_once() -> None:
+    """Let submitit's signal end the process itself: an exception could be held for a failure of the unit."""
+    number = getattr(signal, f"SIG{submitit.JobEnvironment.USR_SIG}")
+    requeue = signal.getsignal(number)
+
+    def leave(received: int, frame: FrameType | None) -> None:
+        try:
+            if callable(requeue):
+                requeue(received, frame)
+        except SystemExit as stop:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(stop.code if isinstance(stop.code, int) else 1)
+
+    signal.signal(number, leave)
 
 
 class _Queue(Generic[Spec]):

@@ -17,6 +17,7 @@ from auharness.api import ModelPlugin, Predictor
 from auharness.data.cache import CropCache
 from auharness.data.index import Index, build_index
 from auharness.errors import AuharnessError
+from auharness.executors.ranks import together
 from auharness.ops.backends import recorded
 from auharness.records import Key, Task
 from auharness.results.atomic import write_with
@@ -27,6 +28,7 @@ from auharness.runner.record import Clock, Outcome, device_name, make_record
 from auharness.runner.spec import UnitSpec
 from auharness.runner.weights import read_weights
 from auharness.training.predictor import predict
+from auharness.training.ranks import Rank
 from auharness.training.seed import derive_seed
 from auharness.training.source import CropSource
 from auharness.training.unit import TrainingUnit, make_fabric
@@ -47,7 +49,7 @@ def execute(spec: UnitSpec) -> str | None:
     folder = run.unit_folder(spec.unit_id)
     try:
         with redirect_stdout(sys.stderr):
-            _Work(spec, run).finish()
+            _work(spec, run)
     except (Exception, SystemExit) as error:  # a bug in one plugin must not cost the other units
         reason, told = _reason(error, folder / "failed.txt"), traceback.format_exc()
     else:
@@ -60,6 +62,16 @@ def execute(spec: UnitSpec) -> str | None:
     return reason
 
 
+def _work(spec: UnitSpec, run: RunFolder) -> None:
+    with together(_help, spec, count=int(spec.settings["recipe"]["devices"])) as rank:
+        _Work(spec, run, rank).finish()
+
+
+def _help(spec: UnitSpec, rank: Rank) -> None:
+    """Train along with the process that finishes the unit."""
+    _Work(spec, RunFolder(spec.run_path), rank).help()
+
+
 def _reason(error: BaseException, log: Path) -> str:
     if isinstance(error, AuharnessError):
         return str(error)
@@ -70,11 +82,11 @@ def _reason(error: BaseException, log: Path) -> str:
 class _Work:
     """The parts of one unit."""
 
-    def __init__(self, spec: UnitSpec, run: RunFolder) -> None:
+    def __init__(self, spec: UnitSpec, run: RunFolder, rank: Rank) -> None:
         self.spec, self.run = spec, run
         request = spec.inputs.request
         self.plugin: ModelPlugin = registry.load("model", request.model).model_validate(spec.settings)
-        self.fabric = make_fabric(request.device, self.plugin.recipe.precision)
+        self.fabric = make_fabric(request.device, self.plugin.recipe.precision, rank)
         # before the clock: the first unit of a process is not charged with what the others find loaded
         self.plugin.shared(self.fabric.device)
         self.clock = Clock()
@@ -86,25 +98,15 @@ class _Work:
         self.outputs = tuple(dict.fromkeys(output for dataset in sources for output in dataset.outputs))
         self.labels = self.index.labels(self.outputs)
         self.scratch = run.scratch(spec.unit_id)
-        self.scratch.mkdir(parents=True, exist_ok=True)
+        if rank.number == 0:
+            self.scratch.mkdir(parents=True, exist_ok=True)
 
     def finish(self) -> None:
         """Train and predict without the test labels, then look at them, score and write."""
         spec, recipe = self.spec, self.plugin.recipe
-        train = self._part(spec.fold.train_ids)
-        if not self.plugin.per_frame:
-            train = train.coded(self.labels)
+        train, held_out = self._training_parts()
         test = self._part(spec.fold.test_ids)
-        inner = derive_seed(spec.seed, spec.fold.name, "inner-val")
-        train, held_out = split_validation(train, recipe, key=spec.inputs.protocol.key, seed=inner)
-        task = make_task(
-            self.index,
-            self.outputs,
-            train.positions,
-            labels=self.labels,
-            plugin=self.plugin,
-            protocol=spec.inputs.protocol,
-        )
+        task = self._task(train)
         test_source = self._source(test, labelled=False)
         unit = self._unit(task, train, held_out)
         if recipe.save_epoch_predictions:
@@ -142,6 +144,32 @@ class _Work:
         table = pd.concat([scored, *epochs], ignore_index=True) if epochs else scored
         self.run.finish_unit(record, predictions=table, weights=predictor.state(), log=log)
         self.run.event("unit_finished", unit=spec.unit_id, fold=spec.fold.name, seed=spec.seed)
+
+    def help(self) -> None:
+        """Train as one of several processes, of which another one selects and writes."""
+        train, _ = self._training_parts()
+        unit = self._unit(self._task(train), train, None)
+        unit.log = lambda event, **values: None
+        self.plugin.fit(unit)
+
+    def _training_parts(self) -> tuple[Part, Part | None]:
+        """The rows that train, and those that are held out of them to select an epoch."""
+        spec = self.spec
+        train = self._part(spec.fold.train_ids)
+        if not self.plugin.per_frame:
+            train = train.coded(self.labels)
+        inner = derive_seed(spec.seed, spec.fold.name, "inner-val")
+        return split_validation(train, self.plugin.recipe, key=spec.inputs.protocol.key, seed=inner)
+
+    def _task(self, train: Part) -> Task:
+        return make_task(
+            self.index,
+            self.outputs,
+            train.positions,
+            labels=self.labels,
+            plugin=self.plugin,
+            protocol=self.spec.inputs.protocol,
+        )
 
     def _keep_epoch(self, epoch: int, test: Part, source: CropSource, model: Predictor) -> None:
         """Keep the test scores of one epoch on disk, so that they outlive an interruption."""

@@ -58,7 +58,9 @@ class Plan:
         request = self.inputs.request
         if request.jobs is not None:
             return request.jobs
-        return 1 if _on_gpu(request.device) else min(len(self.units), _cores() + 1)
+        if _on_gpu(request.device):
+            return 1
+        return min(len(self.units), max(1, (_cores() + 1) // self.plugin.recipe.devices))
 
     @property
     def preset(self) -> str:
@@ -75,10 +77,11 @@ def make_plan(inputs: Inputs) -> Plan:
     """
     request, protocol = inputs.request, inputs.protocol
     _check_device(request)
-    placement = place(request.executor, request.resources, devices=1, gpu=_on_gpu(request.device))
     presets, model = resolve_model(request, protocol, origin=inputs.origin)
     if request.executor == "local":
         check_precision("cuda" if _on_gpu(request.device) else "cpu", model.plugin.recipe.precision)
+    devices = _check_devices(model.plugin, request)
+    placement = place(request.executor, request.resources, devices=devices, gpu=_on_gpu(request.device))
     indexes = [build_index(dataset) for dataset in inputs.datasets.values()]
     index = indexes[0] if len(indexes) == 1 else Index.concat(indexes)
     every = tuple(protocol.folds(index))
@@ -176,6 +179,16 @@ def _check_device(request: Request) -> None:
         return
     if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
         raise UsageError(f"--device {device}: this machine has {torch.cuda.device_count()} usable GPUs")
+
+
+def _check_devices(plugin: ModelPlugin, request: Request) -> int:
+    """Return how many devices train a unit together; refuse more than there are."""
+    devices = plugin.recipe.devices
+    if devices > 1 and _on_gpu(request.device) and request.executor == "local":
+        there = 1 if ":" in request.device else torch.cuda.device_count()
+        if devices > there:
+            raise UsageError(f"recipe.devices is {devices}: --device {request.device} has {there} usable here")
+    return devices
 
 
 def crop_settings(plugin: ModelPlugin) -> CropSettings:

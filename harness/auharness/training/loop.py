@@ -21,6 +21,7 @@ from auharness.records import Task
 from auharness.training.checkpoint import load_state, save_state
 from auharness.training.optim import WeightAverage, build_optimiser, lr_factor, momentum_at, set_lr, set_momentum
 from auharness.training.predictor import ModulePredictor, as_output, call, is_out_of_memory, spare_memory
+from auharness.training.ranks import add_gradients, gathered, rows_of
 from auharness.training.seed import derive_seed, rng_state, seed_all, set_rng_state
 from auharness.training.selection import RunningScore
 from auharness.training.source import CropSource
@@ -180,6 +181,9 @@ class Loop:
             set_lr(self.optimiser, self.recipe.lr * factor)
             if (momentum := momentum_at(self.step, total, self.recipe)) is not None:
                 set_momentum(self.optimiser, momentum)
+            if self.fabric.world_size > 1:
+                # no process draws what another one does, and what it draws follows from the step alone
+                seed_all(self.seed, "rank", self.fabric.global_rank, self.step)
             losses, logits = self._step(batch)
             running.add(logits, batch["target"])
             seen += len(logits)
@@ -193,17 +197,22 @@ class Loop:
 
     def _step(self, batch: Batch) -> tuple[dict[str, float], Tensor]:
         """One update; the batch is cut into ever smaller micro-batches when memory runs out."""
+        several = self.fabric.world_size > 1
         while True:
             rng = torch.get_rng_state()
             try:
-                result = self._forward_backward(batch)
+                with self.fabric.no_backward_sync(self.module, enabled=several):
+                    result = self._forward_backward(batch)
                 break
             except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error) or self.micro_batch == 1:
+                # the other processes know nothing of it and wait
+                if not is_out_of_memory(error) or self.micro_batch == 1 or several:
                     raise
                 self.micro_batch = math.ceil(self.micro_batch / 2)
                 self.log("out_of_memory", micro_batch=self.micro_batch, batch_size=self.recipe.batch_size)
                 torch.set_rng_state(rng)
+        if several:
+            add_gradients(self.module.module, self.fabric)
         if self.recipe.grad_clip:
             clip = self.fabric.clip_gradients
             clip(self.module, self.optimiser, max_norm=self.recipe.grad_clip, error_if_nonfinite=False)
@@ -221,7 +230,7 @@ class Loop:
         for start in range(0, count, self.micro_batch):
             part = {name: value[start : start + self.micro_batch] for name, value in batch.items()}
             share = len(part["target"]) / count
-            output = as_output(call(self.module, part, self.plugin.inputs))
+            output = self._output(part)
             terms = self.plugin.loss(output, part, self.task)
             total = torch.stack([term.float() for term in terms.values()]).sum()
             if not torch.isfinite(total):
@@ -233,6 +242,16 @@ class Loop:
             for name, term in shown.items():
                 sums[name] = sums.get(name, 0.0) + float(term.detach()) * share
         return sums, torch.cat(logits)
+
+    def _output(self, batch: Batch) -> Output:
+        """What the network puts out for a batch, of which each of several processes computes its share."""
+        if self.fabric.world_size == 1:
+            return as_output(call(self.module, batch, self.plugin.inputs))
+        rows = len(batch["target"])
+        own = rows_of(rows, self.fabric.global_rank, self.fabric.world_size)
+        start = min(own.start, rows - 1)  # an empty share computes a row that does not count
+        part = {name: batch[name][start : max(own.stop, start + 1)] for name in self.plugin.inputs}
+        return gathered(as_output(call(self.module, part, self.plugin.inputs)), rows, self.fabric)
 
     def _refuse(self, terms: Mapping[str, Tensor]) -> None:
         values = ", ".join(f"{name} {float(term.detach()):g}" for name, term in terms.items())
@@ -283,8 +302,11 @@ class Loop:
         return predictor
 
     def _out_of_patience(self) -> bool:
+        if not self.recipe.patience:
+            return False
         best = self.best["epoch"]
-        return bool(self.recipe.patience) and best is not None and self.epoch - best >= self.recipe.patience
+        # of several processes the first one alone validates
+        return bool(self.fabric.broadcast(best is not None and self.epoch - best >= self.recipe.patience))
 
     def _with_weights(self, weights: Mapping[str, Tensor]) -> ModulePredictor:
         """A copy of the module with other weights; training goes on undisturbed."""
@@ -296,6 +318,6 @@ class Loop:
         return self.fabric.setup(module, build_optimiser(self.plugin, module))
 
     def _save_if_due(self, checkpoint_s: float) -> None:
-        if time.monotonic() - self._saved_at >= checkpoint_s:
+        if self.fabric.is_global_zero and time.monotonic() - self._saved_at >= checkpoint_s:
             save_state(self.path, self.state())
             self._saved_at = time.monotonic()

@@ -14,20 +14,23 @@ from auharness.errors import UsageError
 from auharness.records import Task
 from auharness.training.loop import Loop
 from auharness.training.predictor import ModulePredictor
+from auharness.training.ranks import Rank, parallel
 from auharness.training.source import CropSource
 
 __all__ = ["TrainingUnit", "check_precision", "make_fabric"]
 
+ALONE = Rank()
 CHECKPOINT_S = 30.0
 """Least seconds between two checkpoints of a unit."""
 
 
-def make_fabric(device: str, precision: str) -> Fabric:
-    """Return a one-device Fabric; on a CPU one thread, so that results do not depend on load or on the executor.
+def make_fabric(device: str, precision: str, rank: Rank = ALONE) -> Fabric:
+    """Return the Fabric of one process; on a CPU one thread, so that results do not depend on load or on the executor.
 
     Args:
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         precision: a Fabric precision such as `32-true`.
+        rank: which of the connected processes this is; with `cuda` it computes on the GPU of this number.
 
     Raises:
         UsageError: if the device cannot compute in this precision.
@@ -38,8 +41,10 @@ def make_fabric(device: str, precision: str) -> Fabric:
     check_precision(kind, precision)
     if kind == "cpu":
         torch.set_num_threads(1)
-    devices: Any = [int(number)] if number else 1
-    return Fabric(accelerator="gpu" if kind == "cuda" else kind, devices=devices, precision=precision)  # type: ignore[arg-type]  # validated by the recipe
+    told: dict[str, Any] = parallel(rank) | ({"devices": [int(number)]} if number else {})
+    fabric = Fabric(accelerator="gpu" if kind == "cuda" else kind, precision=precision, **told)  # type: ignore[arg-type]  # validated by the recipe
+    fabric.launch()
+    return fabric
 
 
 def check_precision(kind: str, precision: str) -> None:
