@@ -15,7 +15,7 @@ from auharness.results.atomic import digest
 from auharness.settings import resolve
 from auharness.testing import fake_batch
 
-__all__ = ["Case", "Subject", "accepting", "network_digest", "shape_text"]
+__all__ = ["Case", "Subject", "accepting", "network_digest", "shape_text", "training_sets"]
 
 _PIXELS = ("crop", "channels", "frames")
 """What of the preprocessing a network sees."""
@@ -122,8 +122,7 @@ def accepting(model: str, presets: Sequence[str], settings: Mapping[str, Any] | 
     Raises:
         UsageError: a preset or setting is unknown or wrong.
     """
-    uses = [name for each in registry.names("protocol") for name in registry.load("protocol", each).train_on]
-    for name in sorted(registry.names("dataset"), key=lambda name: (-uses.count(name), name)):
+    for name in training_sets():
         subject = Case(model, tuple(presets), name, settings or {}).subject()
         if not _reads(subject.plugin, subject.task.kind):
             continue
@@ -134,6 +133,12 @@ def accepting(model: str, presets: Sequence[str], settings: Mapping[str, Any] | 
         except Exception:  # what breaks is for the measurement to tell
             pass
         yield name
+
+
+def training_sets() -> tuple[str, ...]:
+    """Return all data sets, those that train most protocols first."""
+    uses = [name for each in registry.names("protocol") for name in registry.load("protocol", each).train_on]
+    return tuple(sorted(registry.names("dataset"), key=lambda name: (-uses.count(name), name)))
 
 
 def _reads(plugin: ModelPlugin, kind: str) -> bool:

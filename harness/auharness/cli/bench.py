@@ -151,7 +151,12 @@ def _counts(counts: list[Count]) -> str:
         ]
         growth = input_growth(own).get(row.side or 0)
         coverage = "n/a" if row.coverage is None else f"{100 * row.coverage:.2f} %"
-        line = [row.model, _preset(row), f"{row.dataset} ({row.outputs})", shape_text(row.inputs) or "n/a"]
+        line = [
+            row.model,
+            _preset(row),
+            f"{row.dataset} ({row.outputs})" if row.outputs else row.dataset,
+            shape_text(row.inputs) or "n/a",
+        ]
         line += [*map(_whole, (row.parameters, row.trainable)), giga(row.macs), giga(row.flops), coverage]
         line += [_whole(row.input_bytes), mebi(row.peak_bytes)]
         lines.append([*line, *(["n/a" if growth is None else f"{growth:.2f}x"] if sized else [])])

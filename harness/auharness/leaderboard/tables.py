@@ -37,8 +37,9 @@ SHORT = {"constant-0": "c0", "constant-1": "c1"}
 """Mark of a printed cell that is the score of a constant predictor."""
 APEX = "the annotated apex of test clips"
 TEXT_COLUMNS = {
-    "data verified", "degenerate", "extra data", "method", "model", "note", "page", "plugin", "preset", "pretrained on",
-    "protocol", "run", "selection", "threshold", "true", "variant", "venue", "why not ranked",
+    "backend", "data verified", "degenerate", "extra data", "input", "labels", "latency", "method", "mode", "model",
+    "note", "origin", "page", "plugin", "preset", "pretrained on", "protocol", "run", "selection", "threshold", "true",
+    "variant", "venue", "why not ranked",
 }  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from auharness.api import ProtocolPlugin
 from auharness.leaderboard.ablation_page import ablation_section, picture_link
 from auharness.leaderboard.audit import NEAR_FLOOR
 from auharness.leaderboard.class_page import class_floors, class_notes, class_rows, scores_classes
+from auharness.leaderboard.cost import cost_picture, cost_section, drawn
 from auharness.leaderboard.escape import markdown
 from auharness.leaderboard.levels import best_constant, equal_constants
 from auharness.leaderboard.page import Page
@@ -49,7 +50,7 @@ def page_text(page: Page, *, head: str = "", pictures: bool = False) -> str:
     Args:
         page: what stands on it.
         head: a first line, such as a remark that the file is generated.
-        pictures: link the pictures of measured ablations, which are drawn beside the page.
+        pictures: link the pictures of measured ablations and of costs, which are drawn beside the page.
     """
     protocol = page.protocol
     parts = [head] if head else []
@@ -74,6 +75,9 @@ def page_text(page: Page, *, head: str = "", pictures: bool = False) -> str:
     for printed in page.reported:
         if printed.kind == "ablation":
             parts += [f"### Audit of {markdown(printed.table)}", verdict_list(page.audit(printed))]
+    lines = page.cost_lines()
+    picture = cost_picture(protocol.name) if pictures and drawn(lines) else ""
+    parts += cost_section(protocol, lines, picture=picture, board=pictures)
     parts += ["## How to read", _how_to_read(page)]
     if page.broken:
         names = ", ".join(markdown(name) for name in page.broken)

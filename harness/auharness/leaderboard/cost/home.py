@@ -5,10 +5,10 @@ from functools import cache
 from typing import Any
 
 from auharness import registry
-from auharness.bench.case import accepting
+from auharness.bench.case import accepting, training_sets
 from auharness.leaderboard.reported import read_reported
 
-__all__ = ["home"]
+__all__ = ["home", "reported_home"]
 
 
 def home(model: str, presets: Sequence[str] = (), settings: Mapping[str, Any] | None = None) -> str:
@@ -19,12 +19,16 @@ def home(model: str, presets: Sequence[str] = (), settings: Mapping[str, Any] | 
     Raises:
         UsageError: a preset or setting is unknown or wrong.
     """
-    reported = _reported().get(model)
-    return reported or next(accepting(model, presets, settings), registry.names("dataset")[0])
+    return reported_home(model) or next(accepting(model, presets, settings), training_sets()[0])
+
+
+def reported_home(model: str) -> str:
+    """Return the data set that trains the first protocol under which a paper reports the model; empty for none."""
+    return _reported().get(model, "")
 
 
 @cache
-def _reported() -> dict[str, str]:
+def _reported() -> Mapping[str, str]:
     found: dict[str, str] = {}
     for name in registry.names("protocol"):
         plugin = registry.load("protocol", name)
