@@ -21,7 +21,7 @@ from auharness.explain.run_pictures import run_name
 from auharness.records import Fold
 from auharness.results.atomic import file_digest
 from auharness.results.schema import UnitRecord
-from auharness.results.store import PREDICTIONS, WEIGHTS, RunFolder
+from auharness.results.store import WEIGHTS, RunFolder
 from auharness.runner.inputs import Inputs, gather
 from auharness.runner.parts import make_source, make_task, part_at
 from auharness.runner.plan import crop_settings
@@ -115,11 +115,7 @@ class LoadedRun:
         """
         frames = []
         for unit in self.units:
-            path = self.folder.unit_folder(unit.unit_id) / PREDICTIONS
-            try:
-                frame = pd.read_parquet(path)
-            except (OSError, ValueError) as error:
-                raise IntegrityError(f"{path}: expected readable predictions: {error}") from None
+            frame = self.folder.predictions(unit.unit_id)
             final = frame[frame["epoch"].isna()] if "epoch" in frame else frame
             frames.append(final.assign(unit_id=unit.unit_id, fold=unit.fold, seed=unit.seed))
         return pd.concat(frames, ignore_index=True)

@@ -66,6 +66,23 @@ class RunFolder:
         """
         return _load(self.unit_folder(unit_id) / UNIT, UnitRecord)
 
+    def predictions(self, unit_id: str) -> "pd.DataFrame":
+        """`predictions.parquet` of a finished unit.
+
+        Raises:
+            IntegrityError: if it is missing or cannot be read.
+        """
+        import pandas as pd
+
+        path = self.unit_folder(unit_id) / PREDICTIONS
+        try:
+            return pd.read_parquet(path)
+        except Exception as error:  # a damaged file breaks its reader in many ways
+            said = " ".join(f"{type(error).__name__}: {error}".split())
+            raise IntegrityError(
+                f"{path}: expected readable predictions: {said:.200}; delete unit.json beside it to run the unit again"
+            ) from None
+
     def finished(self) -> list[UnitRecord]:
         """Finished units of the run, in the order of its plan."""
         return [self.unit(ref.unit_id) for ref in self.record.units if self.is_finished(ref.unit_id)]

@@ -13,7 +13,7 @@ from auharness.api import ProtocolPlugin
 from auharness.errors import IntegrityError
 from auharness.results.atomic import write_bytes
 from auharness.results.schema import UnitRecord
-from auharness.results.store import LOG, PREDICTIONS, RunFolder
+from auharness.results.store import LOG, RunFolder
 from auharness.scoring.predictions import cluster_counts, unit_metrics
 
 __all__ = ["CURVES", "TEST", "all_curves", "curve_table", "epoch_scores", "write_curves"]
@@ -80,7 +80,7 @@ def epoch_scores(run: RunFolder) -> pd.DataFrame:
     protocol = registry.load("protocol", run.record.protocol)()
     rows = []
     for unit in run.finished():
-        frame = pd.read_parquet(run.unit_folder(unit.unit_id) / PREDICTIONS)
+        frame = run.predictions(unit.unit_id)
         if "epoch" not in frame:
             continue
         targets = [f"{name}.target" for name in unit.columns]

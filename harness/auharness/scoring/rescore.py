@@ -117,14 +117,11 @@ def _best_thresholds(
 
 def _read(run: RunFolder, unit: UnitRecord) -> tuple[pd.DataFrame, dict[int, pd.DataFrame]]:
     """Return the final predictions, and those of each saved epoch with the targets of the final ones."""
-    path = run.unit_folder(unit.unit_id) / PREDICTIONS
-    try:
-        frame = pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise IntegrityError(f"{path}: expected readable predictions: {type(error).__name__}: {error}") from None
+    frame = run.predictions(unit.unit_id)
     needed = ["sample_id", "subject", *unit.columns, *(f"{name}.target" for name in unit.columns)]
     missing = [name for name in needed if name not in frame.columns]
     if missing:
+        path = run.unit_folder(unit.unit_id) / PREDICTIONS
         raise IntegrityError(f"{path}: column {missing[0]!r} is missing ({len(missing)} such columns)")
     if "epoch" not in frame.columns:
         return frame, {}
