@@ -278,10 +278,9 @@ def _load(args: argparse.Namespace, name: str, names: Sequence[str] = ()) -> tup
     from auharness.settings import parse_set, read_toml, resolve
 
     config = read_toml(args.config)["data_roots"] if args.config else {}
-    flags = parse_flags(args.data_root)
-    odd = next((key for key in flags if key not in (names or (name,))), None)
+    flags, read = parse_flags(args.data_root), names or (name,)
+    odd = next((key for key in flags if key not in read), None)
     if odd is not None:
-        read = names or (name,)
         raise UsageError(f"--data-root {odd}: the command reads {', '.join(read)}{near(odd, read)}")
     with Meter(args, f"stand-in {name}", unit="subjects") as meter:
         choice = resolve_root(

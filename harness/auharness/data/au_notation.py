@@ -6,8 +6,9 @@ and dropped: a unilateral or weak movement is present. Sheets leave two things o
 - alternatives, `(R6 or R12)+R15`, `L12 or L14`, `R14A or 17A or 24A`: the coder did not decide;
 - references, `ref(7B)+43`: whether what stands in the brackets counts.
 
-A kept AU, `4(k)`, is sustained through the clip, so nothing moves and it does not count. A lone `?` and the remarks `offset` and `soft focus` name no AU. Digits are never joined: `R12 or R14` is not AU 1214. A
-text that fits no notation is an error and not a guess.
+A kept AU, `4(k)`, is sustained through the clip, so nothing moves and it does not count. A lone `?` and the remarks
+`offset` and `soft focus` name no AU. Digits are never joined: `R12 or R14` is not AU 1214. A text that fits no notation
+is an error and not a guess.
 """
 
 import re
