@@ -4,7 +4,7 @@ from auharness.leaderboard.cost.costs import FOLDER, Costs, read_costs
 from auharness.leaderboard.cost.figure import cost_digest, cost_picture, draw_cost, drawn
 from auharness.leaderboard.cost.home import home
 from auharness.leaderboard.cost.page import NAME, efficiency_files
-from auharness.leaderboard.cost.section import Line, cost_lines, cost_section
+from auharness.leaderboard.cost.section import Line, cost_lines, cost_of, cost_section
 
 __all__ = [
     "FOLDER",
@@ -13,6 +13,7 @@ __all__ = [
     "Line",
     "cost_digest",
     "cost_lines",
+    "cost_of",
     "cost_picture",
     "cost_section",
     "draw_cost",

@@ -77,7 +77,7 @@ def draw_cost(lines: Sequence[Line], *, title: str, score: str, floor: tuple[str
             costs, scores = [line.gigamacs or 0.0 for line in own], [line.score for line in own]
             axes.scatter(costs, scores, s=52, marker=mark, edgecolors=colour, facecolors=face, label=label, zorder=3)
     if floor is not None:
-        label = f"floor: {floor[0]} ({floor[1]:.2f})"
+        label = f"floor on the published data: {floor[0]} ({floor[1]:.2f})"
         axes.axhline(floor[1], color=QUIET, linestyle=(0, (4, 3)), linewidth=1.2, label=label, zorder=0)
     wide = _finish(axes, lines, score, title)
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0)))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import isnan
 
 from auharness.api import ProtocolPlugin
 from auharness.bench.case import network_digest
@@ -9,10 +10,10 @@ from auharness.bench.summary import giga, mebi
 from auharness.leaderboard.cost.costs import Cost, Costs, reported_network
 from auharness.leaderboard.escape import markdown
 from auharness.leaderboard.reported import MEAN, ReportedTable
-from auharness.leaderboard.rows import BoardTable
+from auharness.leaderboard.rows import BoardRow, BoardTable
 from auharness.leaderboard.tables import NAMES, marked, table_text
 
-__all__ = ["PRINTED", "Line", "cost_lines", "cost_section"]
+__all__ = ["PRINTED", "Line", "cost_lines", "cost_of", "cost_section"]
 
 PRINTED = "FLOPs (G)"
 """Name of a printed column of costs, which hold multiply-accumulates almost everywhere."""
@@ -57,6 +58,13 @@ def cost_lines(
     return lines
 
 
+def cost_of(protocol: ProtocolPlugin, row: BoardRow, costs: Costs) -> Cost | None:
+    """Return the cost of a measured row's own network, None where it was not counted."""
+    unit = row.entry.first
+    cost = costs.of(row.entry.run.model, protocol.train_on[0], network_digest(unit.settings))
+    return cost if cost is not None and cost.count.outputs == len(unit.outputs) else None
+
+
 def cost_section(protocol: ProtocolPlugin, lines: list[Line], *, picture: str = "", board: bool = False) -> list[str]:
     """Return the section as markdown; nothing where no cost is known.
 
@@ -87,9 +95,8 @@ def cost_section(protocol: ProtocolPlugin, lines: list[Line], *, picture: str = 
 def _measured(protocol: ProtocolPlugin, table: BoardTable, costs: Costs) -> Iterator[Line]:
     origin = "licensed" if table.origin == "licensed" else f"stand-in {table.size}".strip()
     for row in table.rows:
-        unit = row.entry.first
-        cost = costs.of(row.entry.run.model, protocol.train_on[0], network_digest(unit.settings))
-        if cost is None or cost.count.outputs != len(unit.outputs) or row.score.headline != row.score.headline:
+        cost = cost_of(protocol, row, costs)
+        if cost is None or isnan(row.score.headline):
             continue
         score = 100 * row.score.headline
         preset = "; ".join(filter(None, (row.entry.run.preset, row.difference)))
