@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from auharness.results.index import index_path, reindex
@@ -19,7 +20,7 @@ from auharness.results.verify import verify_runs
 RUNS = 4
 CONTESTED = "contested"
 SCRIPT = """
-import os, sys
+import os, sys, traceback
 from pathlib import Path
 
 import pandas as pd
@@ -54,6 +55,8 @@ for writer in range(writers):
         try:
             write(writer)
             code = 0
+        except BaseException:
+            traceback.print_exc()
         finally:
             os._exit(code)
     children.append(child)
@@ -118,3 +121,20 @@ def _run(run_id: str, names: list[str]) -> RunRecord:
 def _content(root: Path) -> list[tuple[object, ...]]:
     with closing(sqlite3.connect(index_path(root))) as database:
         return database.execute("SELECT * FROM units ORDER BY run, unit_id, metric, label").fetchall()
+
+
+def test_of_two_equal_ends_of_a_unit_the_first_stays_and_another_end_replaces_it(
+    unit_record: Callable[..., UnitRecord], tmp_path: Path
+) -> None:
+    run = RunFolder(tmp_path / "run")
+    frame = pd.DataFrame({"sample_id": ["a"], "AU1": [0.3]})
+
+    def finish(log: str, **more: object) -> UnitRecord:
+        return run.finish_unit(unit_record(**more), predictions=frame, weights={}, log=log)
+
+    first = finish("first", wall_s=1.0)
+    assert finish("second", wall_s=2.0) == first == run.unit("u1")
+    assert (run.unit_folder("u1") / "log.txt").read_text() == "first"
+    other = finish("third", metrics={"f1": {"AU1": 0.75, "mean": 0.75}})
+    assert run.unit("u1") == other != first
+    assert (run.unit_folder("u1") / "log.txt").read_text() == "third"
