@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from auharness.data.au_notation import NotationError, parse_aus
-from auharness.data.layout import child, missing_data, names_in
+from auharness.data.layout import child, missing_data, names_in, whole_number
 from auharness.data.patches import Patch, apply_patches, read_patches
 from auharness.data.problems import Problems
 from auharness.data.sheets import Sheet, SheetCounts, SheetRow, SheetVersion, find_version, read_sheet
@@ -154,7 +154,8 @@ class ClipSheet:
         return self._subject(row.cells[SUBJECT]), row.cells[FILENAME]
 
     def _subject(self, text: str) -> str:
-        return str(int(text)).zfill(self.digits) if text.isascii() and text.isdigit() else text
+        number = whole_number(text)
+        return text if number is None else str(number).zfill(self.digits)
 
     def _clips(self, rows: Sequence[SheetRow], file: str, problems: Problems) -> list[_Clip]:
         """Return the sound rows, and report the others."""
@@ -178,8 +179,9 @@ class ClipSheet:
         numbers = {}
         for column in (SUBJECT, ONSET, OFFSET):
             text = row.cells[column]
-            if text.isascii() and text.isdigit():
-                numbers[column] = int(text)
+            number = whole_number(text)
+            if number is not None:
+                numbers[column] = number
             else:
                 problems.add(file, row.line, column=column, expected="a whole number", got=text or "empty")
         onset, offset = numbers.get(ONSET, 0), numbers.get(OFFSET, 0)

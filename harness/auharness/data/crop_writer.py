@@ -24,7 +24,7 @@ from auharness.records import FrameRecord
 __all__ = ["finished_crops", "write_crops"]
 
 _SCHEMA = 1
-_ARRAYS = {"images": (np.uint8, 4), "landmarks": (np.float32, 3), "valid": (np.bool_, 1), "frames": (np.int32, 1)}
+_ARRAYS = {"images": ("uint8", 4), "landmarks": ("float32", 3), "valid": ("bool", 1), "frames": ("int32", 1)}
 """Element type and number of axes of each file."""
 
 Image = npt.NDArray[np.uint8]
@@ -61,7 +61,8 @@ def finished_crops(place: Path, root: Path, records: Sequence[FrameRecord]) -> d
     try:
         meta: dict[str, Any] = json.loads((place / "meta.json").read_text(encoding="utf-8"))
         arrays = {name: open_npy(place / f"{name}.npy") for name in _ARRAYS}
-        if any((len(array), array.dtype, array.ndim) != (meta["n"], *_ARRAYS[name]) for name, array in arrays.items()):
+        found = {name: (str(array.dtype), array.ndim) for name, array in arrays.items()}
+        if found != _ARRAYS or {len(array) for array in arrays.values()} != {meta["n"]}:
             return None
         known = {*arrays["frames"].tolist(), *(bad["frame"] for bad in meta["bad"])}
         if meta["schema_version"] != _SCHEMA or not known.issuperset(record.frame for record in records):
