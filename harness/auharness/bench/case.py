@@ -9,16 +9,13 @@ from torch import Tensor, nn
 
 from auharness import registry
 from auharness.api import DatasetPlugin, ModelPlugin
+from auharness.bench.naming import network_digest, training_sets
 from auharness.errors import UsageError
 from auharness.records import Task, au_name
-from auharness.results.atomic import digest
 from auharness.settings import resolve
 from auharness.testing import fake_batch
 
-__all__ = ["Case", "Subject", "accepting", "network_digest", "shape_text", "training_sets"]
-
-_PIXELS = ("crop", "channels", "frames")
-"""What of the preprocessing a network sees."""
+__all__ = ["Case", "Subject", "accepting"]
 
 
 @dataclass(frozen=True)
@@ -105,17 +102,6 @@ class Subject:
         return {name: x.repeat(batch, *(1,) * (x.ndim - 1)) for name, x in named.items()}
 
 
-def network_digest(settings: Mapping[str, Any]) -> str:
-    """Return what identifies a network among those of its plugin, from the settings as a record holds them.
-
-    Recipe, augmentation and starting weights change no cost; of the preprocessing crop, channels and frames count. Two
-    runs of one model on one data set with equal digests cost the same.
-    """
-    kept = {name: value for name, value in settings.items() if name not in ("recipe", "augment", "init", "preprocess")}
-    pixels = {name: settings.get("preprocess", {}).get(name) for name in _PIXELS}
-    return digest([kept, pixels])[:16]
-
-
 def accepting(model: str, presets: Sequence[str], settings: Mapping[str, Any] | None = None) -> Iterator[str]:
     """Yield the data sets that a model can train on, those that train most protocols first, each seen to build.
 
@@ -135,12 +121,6 @@ def accepting(model: str, presets: Sequence[str], settings: Mapping[str, Any] | 
         yield name
 
 
-def training_sets() -> tuple[str, ...]:
-    """Return all data sets, those that train most protocols first."""
-    uses = [name for each in registry.names("protocol") for name in registry.load("protocol", each).train_on]
-    return tuple(sorted(registry.names("dataset"), key=lambda name: (-uses.count(name), name)))
-
-
 def _reads(plugin: ModelPlugin, kind: str) -> bool:
     """Whether a run pairs the plugin with labels of this kind."""
     if plugin.per_frame:
@@ -148,13 +128,3 @@ def _reads(plugin: ModelPlugin, kind: str) -> bool:
     if "clip" in plugin.inputs:
         return kind != "frame-multilabel"
     return kind == "frame-multilabel" or type(plugin).fit is not ModelPlugin.fit
-
-
-def shape_text(shapes: Mapping[str, Sequence[int]]) -> str:
-    """Return the pixels of a sample, and that there is sound.
-
-    >>> shape_text({"clip": (16, 3, 112, 112), "landmarks": (16, 68, 2)})
-    '16x3x112x112'
-    """
-    pixels = next((shape for name, shape in shapes.items() if name in ("image", "clip")), ())
-    return "x".join(map(str, pixels)) + (" + sound" if "audio" in shapes else "")

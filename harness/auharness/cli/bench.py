@@ -84,7 +84,7 @@ def _cases(args: argparse.Namespace) -> list[Case]:
     """Return what is measured; settings that no plugin takes are refused before anything is."""
     from auharness import registry
     from auharness.bench.case import Case, accepting
-    from auharness.leaderboard.cost import home
+    from auharness.leaderboard.cost.home import home
     from auharness.runner.plan import variant_presets
     from auharness.settings import parse_set
 
@@ -138,7 +138,7 @@ def _text(rows: list[Row], out: Path) -> str:
 
 
 def _counts(counts: list[Count]) -> str:
-    from auharness.bench.case import shape_text
+    from auharness.bench.naming import shape_text
     from auharness.bench.summary import giga, input_growth, mebi
 
     sized = any(row.side is not None for row in counts)

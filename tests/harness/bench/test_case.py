@@ -1,9 +1,12 @@
 """Which network a case is, and for which labels it is built."""
 
+import json
+
 import pytest
 
 from auharness import registry
-from auharness.bench.case import Case, accepting, network_digest
+from auharness.bench.case import Case, accepting
+from auharness.bench.naming import network_digest
 from auharness.errors import UsageError
 from auharness.settings import resolve
 
@@ -24,10 +27,11 @@ def test_what_the_network_is_made_of_makes_it_another_one(settings):
 
 
 def test_a_record_names_the_network_that_was_counted(run_mini):
-    unit = run_mini(settings={"recipe": {"epochs": 1, "max_steps": 1}}, folds="P1").units[0]
+    folder = run_mini(settings={"recipe": {"epochs": 1}}, folds="P1").path
+    unit = json.loads(next(folder.glob("units/*/unit.json")).read_text())
     counted = Case("small-cnn", ("tiny",), "bp4d").subject()
-    assert network_digest(unit.settings) == counted.network
-    assert unit.outputs == counted.task.outputs
+    assert network_digest(unit["settings"]) == counted.network
+    assert tuple(unit["outputs"]) == counted.task.outputs
 
 
 def test_the_outputs_are_the_labels_of_the_data_set():

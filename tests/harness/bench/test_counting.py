@@ -9,7 +9,7 @@ from auharness.api import ModelPlugin, Preprocess
 from auharness.bench import case as cases
 from auharness.bench.case import Case
 from auharness.bench.counting import count_case
-from auharness.leaderboard.cost import home
+from auharness.leaderboard.cost.home import home
 
 # the 256 frames of this one take as long as all others; `test_shipped_models` counts them in every run of the tests
 NIGHTLY = ("hga-agssm",)

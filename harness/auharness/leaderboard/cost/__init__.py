@@ -2,7 +2,6 @@
 
 from auharness.leaderboard.cost.costs import FOLDER, Costs, read_costs
 from auharness.leaderboard.cost.figure import cost_digest, cost_picture, draw_cost, drawn
-from auharness.leaderboard.cost.home import home
 from auharness.leaderboard.cost.page import NAME, efficiency_files
 from auharness.leaderboard.cost.section import Line, cost_lines, cost_of, cost_section
 
@@ -19,6 +18,5 @@ __all__ = [
     "draw_cost",
     "drawn",
     "efficiency_files",
-    "home",
     "read_costs",
 ]

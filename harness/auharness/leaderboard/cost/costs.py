@@ -3,16 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from auharness import registry
-from auharness.api import ModelPlugin
-from auharness.bench.case import network_digest
 from auharness.bench.rows import Count, Time, read_rows
-from auharness.errors import AuharnessError
-from auharness.settings import resolve
 
-__all__ = ["FOLDER", "Cost", "Costs", "read_costs", "reported_network"]
+__all__ = ["FOLDER", "Cost", "Costs", "read_costs"]
 
 FOLDER = "bench"
 """Of the rows of `auharness bench`, beside the runs and below the data of the boards."""
@@ -48,13 +42,24 @@ class Costs:
         """Return the cost of a network, None where it was not counted."""
         wanted = (model, dataset, network)
         count = next((row for row in self.counts if _names(row) == wanted and row.status == "ok"), None)
-        if count is None:
-            return None
+        return None if count is None else Cost(count, self._single(wanted))
+
+    def of_paper(self, model: str, dataset: str, setting: Mapping[str, str]) -> Cost | None:
+        """Return the cost of a printed row's plugin at the preset `paper` and these settings, None if not counted."""
+        text = ", ".join(f"{name}={value}" for name, value in setting.items())
+        wanted = (model, dataset, "paper", text, None)
+        for row in self.counts:
+            if (row.model, row.dataset, row.preset, row.settings, row.side) == wanted and row.status == "ok":
+                return Cost(row, self._single(_names(row)))
+        return None
+
+    def _single(self, wanted: tuple[str, str, str]) -> tuple[Time, ...]:
+        """One sample at a time, each device, mode and type once."""
         times: dict[tuple[str, ...], Time] = {}
         for row in self.times:
             if _names(row) == wanted and row.batch == 1 and row.status == "ok":
                 times.setdefault((row.machine.device, row.mode, row.dtype), row)
-        return Cost(count, tuple(times.values()))
+        return tuple(times.values())
 
 
 def read_costs(root: Path) -> Costs:
@@ -66,23 +71,6 @@ def read_costs(root: Path) -> Costs:
     rows = sorted(read_rows(sorted((root / FOLDER).glob("*.jsonl"))), key=_order)
     times = (row for row in rows if isinstance(row, Time) and row.machine.kind != "cpu")
     return Costs(tuple(row for row in rows if isinstance(row, Count)), tuple(times))
-
-
-def reported_network(model: str, dataset: str, setting: Mapping[str, Any]) -> str:
-    """Return the network of a printed row: our plugin at the preset `paper`; empty where it is not installed.
-
-    Args:
-        model: name of the plugin.
-        dataset: that trains it.
-        setting: what the row stands for beside the paper's settings.
-    """
-    try:
-        plugin: type[ModelPlugin] = registry.load("model", model)
-        layers = [("row", dict(setting))]
-        found = resolve(plugin, dataset=dataset, presets=("paper",), layers=layers).plugin
-    except AuharnessError:
-        return ""
-    return network_digest(found.model_dump(mode="json"))
 
 
 def _names(row: Count | Time) -> tuple[str, str, str]:

@@ -4,11 +4,11 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 
-from auharness.bench.case import shape_text, training_sets
+from auharness.bench.naming import shape_text, training_sets
 from auharness.bench.rows import Count, Time
 from auharness.bench.summary import giga, input_growth, mebi, speeds
 from auharness.leaderboard.cost.costs import Costs
-from auharness.leaderboard.cost.home import reported_home
+from auharness.leaderboard.cost.reported_home import reported_home
 from auharness.leaderboard.escape import csv_cell, markdown
 from auharness.leaderboard.tables import table_text
 

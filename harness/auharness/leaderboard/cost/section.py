@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from math import isnan
 
 from auharness.api import ProtocolPlugin
-from auharness.bench.case import network_digest
+from auharness.bench.naming import network_digest
 from auharness.bench.summary import giga, mebi
-from auharness.leaderboard.cost.costs import Cost, Costs, reported_network
+from auharness.leaderboard.cost.costs import Cost, Costs
 from auharness.leaderboard.escape import markdown
 from auharness.leaderboard.reported import MEAN, ReportedTable
 from auharness.leaderboard.rows import BoardRow, BoardTable
@@ -108,9 +108,7 @@ def _reported(protocol: ProtocolPlugin, table: ReportedTable, costs: Costs) -> I
     for row in table.rows:
         if MEAN not in row.cells:
             continue
-        cost = None
-        if row.model:
-            cost = costs.of(row.model, dataset, reported_network(row.model, dataset, row.setting))
+        cost = costs.of_paper(row.model, dataset, row.setting) if row.model else None
         printed = row.cost if table.cost == PRINTED else None
         if cost is None and printed is None:
             continue

@@ -11,7 +11,8 @@ from auharness.bench.counting import count_case
 from auharness.bench.rows import Count, Time, read_rows
 from auharness.errors import DataError
 from auharness.leaderboard import add_bench, build_boards, check_boards
-from auharness.leaderboard.cost import Line, cost_digest, draw_cost, drawn, efficiency_files, home, read_costs
+from auharness.leaderboard.cost import Line, cost_digest, draw_cost, drawn, efficiency_files, read_costs
+from auharness.leaderboard.cost.home import home
 from auharness.leaderboard.cost.section import cost_section
 from auharness.leaderboard.figure import is_drawn
 from auharness.leaderboard.memory import Memory
