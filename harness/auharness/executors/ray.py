@@ -10,6 +10,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
@@ -61,7 +62,7 @@ def run_ray(
     with added(QUIET if address else QUIET | ALONE):
         import ray
     failures: dict[int, str] = {}
-    waiting, running = list(range(len(specs))), dict[Any, int]()
+    waiting, running = list(range(len(specs))), dict[Future[str | None], tuple[int, Any]]()
     with _cluster(ray, address, jobs=jobs or 1, resources=resources):
         task = ray.remote(
             num_cpus=resources.cpus, num_gpus=resources.gpus, max_retries=resources.retries, retry_exceptions=False
@@ -69,27 +70,27 @@ def run_ray(
         try:
             while waiting or running:
                 while waiting and len(running) < (jobs or len(specs)):
-                    number = waiting.pop(0)
-                    running[task.remote(specs[number])] = number
-                done, _ = ray.wait(list(running), num_returns=1, timeout=TICK_S)
+                    reference = task.remote(specs[waiting[0]])
+                    running[reference.future()] = waiting.pop(0), reference
+                # not by ray.wait, which takes every signal for Ctrl-C
+                done, _ = wait(running, timeout=TICK_S, return_when=FIRST_COMPLETED)
                 tick()
-                for reference in done:
-                    number = running.pop(reference)
-                    reason = _reason(ray, reference)
+                for future in done:
+                    number, _ = running.pop(future)
+                    reason = _reason(ray, future)
                     if reason is not None:
                         failures[number] = reason
                     ended(specs[number], reason)
         finally:
-            for reference in running:
+            for _, reference in running.values():
                 ray.cancel(reference, force=True)
     return [(specs[number], failures[number]) for number in sorted(failures)]
 
 
-def _reason(ray: Any, reference: Any) -> str | None:
+def _reason(ray: Any, future: "Future[str | None]") -> str | None:
     """Return what a task that ended returned, or why it did not return."""
     try:
-        answer: str | None = ray.get(reference)
-        return answer
+        return future.result()
     except ray.exceptions.RayTaskError as error:  # the work function could not even be called
         return f"{type(error.cause).__name__}: {error.cause}"
     except ray.exceptions.RayError as error:

@@ -9,10 +9,12 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any, Generic, TypeVar
 
+import psutil
 import submitit
 from submitit.core.utils import FailedJobError, UncompletedJobError
 
@@ -25,8 +27,6 @@ __all__ = ["run_slurm"]
 
 Spec = TypeVar("Spec")
 
-PATIENCE_S = 10.0
-"""How long cancelled jobs on this machine are waited for."""
 OUTLASTED = 20
 """How often a job may reach its time limit: a unit of a week under a limit of nine hours."""
 
@@ -179,9 +179,17 @@ class _Queue(Generic[Spec]):
 
     def _cancel(self) -> None:
         for job in self.running.values():
-            job.cancel()
-        deadline = time.monotonic() + PATIENCE_S
-        while self.resources.cluster == "local" and not all(job.done() for job in self.running.values()):
-            if time.monotonic() > deadline:
-                break
-            time.sleep(TICK_S)
+            if self.resources.cluster == "local":
+                _end_here(int(job.job_id))
+            else:
+                job.cancel()
+
+
+def _end_here(controller: int) -> None:
+    """Kill a job on this machine: the process that submitit watches it with, and what that one started."""
+    with suppress(psutil.NoSuchProcess):
+        process = psutil.Process(controller)
+        process.suspend()  # it starts nothing any more
+        for member in (*process.children(recursive=True), process):
+            with suppress(psutil.NoSuchProcess):
+                member.kill()

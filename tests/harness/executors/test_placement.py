@@ -60,9 +60,17 @@ def test_a_missing_package_stops_before_anything_is_read(
     assert not (tmp_path / "runs").exists()
 
 
-def test_an_unknown_executor_is_a_wrong_option() -> None:
-    with pytest.raises(UsageError, match="executor: expected one of local, ray, slurm, got 'rai'"):
-        make_request(model="constant", protocol="bp4d-3fold", executor="rai")
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--executor", "ray", "--resources", "cpus"), "--resources cpus: expected KEY=VALUE"),
+        (("--executor", "rai"), "executor: expected one of local, ray, slurm, got 'rai'"),
+    ],
+)
+def test_a_wrong_flag_is_one_line(command: Callable[..., Any], words: tuple[str, ...], said: str) -> None:
+    answer = command("run", "--model", "constant", "--protocol", "bp4d-3fold", *words)
+    assert answer.code == 2 and said in answer.err
+    assert len(answer.err.splitlines()) == 1
 
 
 def test_a_cluster_chooses_the_gpus(run_mini: Callable[..., RunResult]) -> None:
