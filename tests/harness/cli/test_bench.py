@@ -15,13 +15,31 @@ def test_counts_are_printed_with_their_coverage(command, tmp_path):
     assert len(out.read_text().splitlines()) == 2
 
 
-def test_a_small_model_is_timed_and_the_rows_are_json(command, tmp_path):
-    words = ["bench", "pixel-probe", "--preset", "tiny", "--batches", "1", "--seconds", "0.05", "--quiet", "--json"]
+def test_rows_are_json_for_machines(command, tmp_path):
+    words = ["bench", "pixel-probe", "--preset", "tiny", "--counts-only", "--quiet", "--json"]
     answer = command(*words, "--out", tmp_path / "rows.jsonl")
     assert answer.code == 0
-    count, time = json.loads(answer.out)["rows"]
-    assert (count["what"], count["dataset"], count["coverage"]) == ("count", "bp4d", 1.0)
-    assert (time["what"], time["status"], time["batch"]) == ("time", "ok", 1)
+    found = json.loads(answer.out)
+    (count,) = found["rows"]
+    assert (count["what"], count["dataset"], count["coverage"], found["broken"]) == ("count", "bp4d", 1.0, 0)
+
+
+def test_times_are_printed_with_what_they_were_measured_on(command, monkeypatch, tmp_path):
+    from auharness.bench import suite
+
+    def serve(timer, mode, batch):
+        point = {"best_ms": 1.0, "p50_ms": 1.25, "p95_ms": 2.0, "samples": 9, "clock": "cpu time"}
+        return timer._time(mode, batch, status="ok", **point)
+
+    monkeypatch.setattr(suite._Timer, "_serve", serve)
+    words = ["bench", "pixel-probe", "--preset", "tiny", "--modes", "eager,compiled", "--batches", "1,4", "--quiet"]
+    answer = command(*words, "--out", tmp_path / "rows.jsonl")
+    rows = [line.split() for line in answer.out.splitlines() if line.startswith("pixel-probe")]
+    assert [row[2:] for row in rows[1:]] == [
+        [mode, "float32", "1.25", "2", "3200", "4", "n/a"] for mode in ("eager", "compiled")
+    ]
+    assert "it is no speed to be quoted" in answer.out
+    assert "cpu, 1 thread" in answer.out
 
 
 def test_growth_stands_beside_each_side_and_a_refused_one_breaks_nothing(command, tmp_path):
