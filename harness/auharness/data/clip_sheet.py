@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from auharness.data.au_notation import NotationError, parse_aus
-from auharness.data.layout import child, missing_data, names_in, whole_number
+from auharness.data.layout import child, missing_data, named, names_in, whole_number
 from auharness.data.patches import Patch, apply_patches, read_patches
 from auharness.data.problems import Problems
 from auharness.data.sheets import Sheet, SheetCounts, SheetRow, SheetVersion, find_version, read_sheet
@@ -226,7 +226,7 @@ class ClipSheet:
     def _record(self, clip: _Clip, images: Path, file: str, problems: Problems) -> list[ClipRecord]:
         """Return the record of a clip; none if its folder or a frame is missing, which is reported."""
         subject = self.frames.subject.format(subject=clip.subject)
-        folder = child(child(images, subject), clip.filename)
+        folder = named(child(images, subject), clip.filename)
         if folder is None:
             expected = f"{images.name}/{subject}/{clip.filename}"
             problems.add(file, clip.line, column="image folder", expected=expected, got="missing")

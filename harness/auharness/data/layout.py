@@ -9,7 +9,7 @@ from pathlib import Path
 from auharness.data.problems import Problems
 from auharness.errors import DataError
 
-__all__ = ["child", "csv_rows", "missing_data", "names_in", "numbered", "read_lines", "whole_number"]
+__all__ = ["child", "csv_rows", "missing_data", "named", "names_in", "numbered", "read_lines", "whole_number"]
 
 DIGITS = 9
 """Most digits of a number that a vendor writes; more do not fit the index."""
@@ -36,6 +36,17 @@ def child(folder: Path | None, *patterns: str) -> Path | None:
             if folder is not None and fnmatch.fnmatchcase(name.lower(), pattern.lower()):
                 return folder / name
     return None
+
+
+def named(folder: Path | None, name: str) -> Path | None:
+    """Return the entry of a folder that has this name, ignoring case; None where none does.
+
+    For names that files give: unlike the patterns of `child`, a star in them is a star.
+    """
+    found = [entry for entry in names_in(folder) if entry.lower() == name.lower()]
+    if folder is None or not found:
+        return None
+    return folder / (name if name in found else found[0])
 
 
 def numbered(folder: Path | None, suffix: str) -> dict[int, list[str]]:
