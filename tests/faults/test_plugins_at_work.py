@@ -152,3 +152,37 @@ def test_random_numbers_that_a_model_sets_reach_no_other_unit(
         for name in ("calm", "meddled")
     )
     assert calm == meddled and len(calm) == 3
+
+
+@pytest.mark.parametrize("words", ["[/bold] [red]", "\x1b[2J", "two\nlines"])
+def test_what_a_failing_unit_says_is_shown_as_it_is(
+    command: Callable[..., Any], run_words: Callable[..., list[object]], monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    def failing(*_: object) -> Any:
+        raise ValueError(words)
+
+    monkeypatch.setattr(SmallCNN, "fit", failing)
+    answer = command(*[word for word in run_words("small-cnn", "--folds", "P1") if word != "--quiet"])
+    assert answer.code == 4 and "\x1b" not in answer.err and "Traceback" not in answer.err
+    # by the progress, and in the last line
+    assert answer.err.count(" ".join(words.split()).replace("\x1b", "\\x1b")) == 2
+
+
+def test_memory_that_runs_out_is_told_while_the_run_goes_on(
+    command: Callable[..., Any], run_words: Callable[..., list[object]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build = SmallCNN.build
+
+    def narrow(module: torch.nn.Module, given: Any) -> None:
+        if not module.training and len(given[0]) > 8:
+            raise MemoryError
+
+    def built(self: SmallCNN, task: Any) -> torch.nn.Module:
+        network = build(self, task)
+        network.register_forward_pre_hook(narrow)
+        return network
+
+    monkeypatch.setattr(SmallCNN, "build", built)
+    words = run_words("small-cnn", "--folds", "P1", "--set", "recipe.selection=inner-val")
+    answer = command(*[word for word in words if word != "--quiet"])
+    assert answer.code == 0 and "out of memory, at most " in answer.err

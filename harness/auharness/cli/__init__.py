@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from auharness.cli.common import Parser
+from auharness.cli.common import Parser, visible
 from auharness.errors import AuharnessError, DataError, StorageError, UsageError, near
 
 __all__ = ["VERBS", "build_parser", "main"]
@@ -86,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _say(error: AuharnessError) -> int:
-    for line in str(error).splitlines():
+    for line in visible(str(error)).split("\n"):
         print(f"auharness: error: {line}", file=sys.stderr)
     if os.environ.get("AUHARNESS_TRACE", "") not in ("", "0"):
         import traceback
