@@ -36,7 +36,7 @@ AREAS = {
     "crop cache": Area("fault", 24, "test_crop_cache.py"),
     "not finite": Area("fault", 30, "test_not_finite.py"),
     "out of memory": Area("fault", 30, "test_out_of_memory.py"),
-    "plugins at work": Area("fault", 22, "test_plugins_at_work.py"),
+    "plugins at work": Area("fault", 36, "test_plugins_at_work.py"),
     "images": Area("input", 90, "test_media.py"),
     "videos": Area("input", 36, "test_media.py"),
     "landmark files": Area("input", 36, "test_media.py"),

@@ -56,6 +56,9 @@ def gather(request: Request, *, progress: Callable[[str, int, int, str], None] |
     names = dataset_names(protocol)
     _check_names(request.data_roots, names)
     _check_names(request.settings.get("data", {}), names)
+    for table in ("data", "data_roots"):  # a file may serve several protocols
+        for name in request.config.get(table, {}):
+            registry.require("dataset", name)
     if _check_origin(names, request) == "synthetic" and _must_draw(names, request):
         # which takes minutes, so what is refused without data is refused before
         from auharness.runner.plan import resolve_model
