@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+import auharness
 from auharness.errors import DataError, IntegrityError, UsageError
 from auharness.losses import asl
 from auharness.nn.language_model import load_base
@@ -389,3 +390,12 @@ def test_classes_are_refused():
     plugin = _plugin("tiny")
     with pytest.raises(UsageError, match="detects action units; expected outputs such as AU12, got happy"):
         plugin.build(Task(("happy", "sad"), "clip-multiclass", "made", (1, 1), (2, 2), 48, 6))
+
+
+@pytest.mark.nightly
+def test_the_tiny_preset_is_ten_points_above_chance_on_the_stand_in(tmp_path):
+    # subjects of four clips each; eight of 26 folds are about three minutes on a core, and gave 17 points
+    folds = ("02", "09", "13", "15", "17", "18", "19", "20")
+    done = auharness.run("au-llm", "casme2-loso", data_size="small", folds=folds, runs=tmp_path, device="cpu", jobs=1)
+    floors = done.score.floors
+    assert done.score.headline >= max(floors["constant-0"], floors["random-prior-p95"]) + 0.1
