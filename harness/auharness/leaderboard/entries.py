@@ -6,10 +6,12 @@ from functools import cached_property
 from pathlib import Path
 
 from auharness.errors import IntegrityError
+from auharness.metrics import FoldCounts
 from auharness.results.atomic import digest
 from auharness.results.looks import DataKey, data_key
 from auharness.results.schema import RunRecord, UnitRecord
 from auharness.results.store import UNIT, RunFolder, iter_runs
+from auharness.scoring import fold_counts
 
 __all__ = ["Entry", "newest", "read_entries", "read_entry"]
 
@@ -50,6 +52,11 @@ class Entry:
     def data_key(self) -> DataKey:
         """Origin, size and digest of the data: rows of one table share it."""
         return data_key(self.first)
+
+    @cached_property
+    def counts(self) -> list[FoldCounts]:
+        """Counts of each fold, summed over the seeds."""
+        return fold_counts(self.units)
 
     @cached_property
     def key(self) -> str:

@@ -166,14 +166,22 @@ def fold_counts(units: Sequence[UnitRecord]) -> list[FoldCounts]:
     Raises:
         InconclusiveError: if the seeds of one fold tested other clusters.
     """
+    return _over_seeds([_unit_counts(unit) for unit in units])
+
+
+def _unit_counts(unit: UnitRecord) -> FoldCounts:
+    names = tuple(item.name for item in unit.clusters)
+    return FoldCounts(unit.fold, names, np.array([item.counts for item in unit.clusters]))
+
+
+def _over_seeds(units: Sequence[FoldCounts]) -> list[FoldCounts]:
+    """Return each fold once, its seeds summed."""
     folds = []
-    for name in dict.fromkeys(unit.fold for unit in units):
-        members = [unit for unit in units if unit.fold == name]
-        clusters = [tuple(item.name for item in unit.clusters) for unit in members]
-        if len(set(clusters)) != 1:
-            raise InconclusiveError(f"fold {name}: its seeds tested different {members[0].aggregation} clusters")
-        counts = np.sum([[item.counts for item in unit.clusters] for unit in members], axis=0)
-        folds.append(FoldCounts(name, clusters[0], counts))
+    for name in dict.fromkeys(unit.name for unit in units):
+        members = [unit for unit in units if unit.name == name]
+        if len({unit.clusters for unit in members}) != 1:
+            raise InconclusiveError(f"fold {name}: its seeds tested different clusters")
+        folds.append(FoldCounts(name, members[0].clusters, np.sum([unit.counts for unit in members], axis=0)))
     return folds
 
 
@@ -187,9 +195,10 @@ def score_units(protocol: ProtocolPlugin, units: Sequence[UnitRecord], *, interv
     _check(protocol, units)
     units = _whole_seeds(units)
     entry, how = metric(protocol.headline), protocol.aggregation
-    folds = fold_counts(units)
+    counts = [_unit_counts(unit) for unit in units]
+    folds = _over_seeds(counts)
     seeds = tuple(sorted({unit.seed for unit in units}))
-    by_seed = [fold_counts([unit for unit in units if unit.seed == seed]) for seed in seeds]
+    by_seed = [[own for unit, own in zip(units, counts, strict=True) if unit.seed == seed] for seed in seeds]
     wholes = [aggregate(own, entry, _how(how)) for own in by_seed]
     values = [whole.mean for whole in wholes]
     trivial = _floors(by_seed[0], entry, how, _training_rates(units))
@@ -300,10 +309,10 @@ def _training_rates(units: Sequence[UnitRecord]) -> dict[str, np.ndarray]:
 
 
 def _by_fold(by_seed: Seeds, entry: Metric) -> dict[str, float]:
-    names = [fold.name for fold in by_seed[0]]
-    return {
-        name: _seed_mean([[f for f in folds if f.name == name] for folds in by_seed], entry, "pooled") for name in names
-    }
+    """Return the mean over the seeds of each fold's own score, all seeds in one call."""
+    totals = {fold.name: [f.total for folds in by_seed for f in folds if f.name == fold.name] for fold in by_seed[0]}
+    values = {name: mean_defined(entry.by_label(np.stack(own)))[0] for name, own in totals.items()}
+    return {name: float(np.mean(own)) for name, own in values.items()}
 
 
 def _other_aggregations(by_seed: Seeds, entry: Metric, how: str, cluster: str) -> dict[str, float | None]:
