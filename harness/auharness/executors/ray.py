@@ -61,30 +61,44 @@ def run_ray(
     address = "" if address == "local" else address
     with added(QUIET if address else QUIET | ALONE):
         import ray
-    failures: dict[int, str] = {}
-    waiting, running = list(range(len(specs))), dict[Future[str | None], tuple[int, Any]]()
     with _cluster(ray, address, jobs=jobs or 1, resources=resources):
         task = ray.remote(
             num_cpus=resources.cpus, num_gpus=resources.gpus, max_retries=resources.retries, retry_exceptions=False
         )(work)
-        try:
-            while waiting or running:
-                while waiting and len(running) < (jobs or len(specs)):
-                    reference = task.remote(specs[waiting[0]])
-                    running[reference.future()] = waiting.pop(0), reference
-                # not by ray.wait, which takes every signal for Ctrl-C
-                done, _ = wait(running, timeout=TICK_S, return_when=FIRST_COMPLETED)
-                tick()
-                for future in done:
-                    number, _ = running.pop(future)
-                    reason = _reason(ray, future)
-                    if reason is not None:
-                        failures[number] = reason
-                    ended(specs[number], reason)
-        finally:
-            for _, reference in running.values():
-                ray.cancel(reference, force=True)
+        failures = _run_tasks(ray, task, specs, limit=jobs or len(specs), tick=tick, ended=ended)
     return [(specs[number], failures[number]) for number in sorted(failures)]
+
+
+def _run_tasks(
+    ray: Any,
+    task: Any,
+    specs: Sequence[Spec],
+    *,
+    limit: int,
+    tick: Callable[[], None],
+    ended: Callable[[Spec, str | None], None],
+) -> dict[int, str]:
+    """Return the reasons of the failed specs by their number; whatever ends this ends the tasks."""
+    failures: dict[int, str] = {}
+    waiting, running = list(range(len(specs))), dict[Future[str | None], tuple[int, Any]]()
+    try:
+        while waiting or running:
+            while waiting and len(running) < limit:
+                reference = task.remote(specs[waiting[0]])
+                running[reference.future()] = waiting.pop(0), reference
+            # not by ray.wait, which takes every signal for Ctrl-C
+            done, _ = wait(running, timeout=TICK_S, return_when=FIRST_COMPLETED)
+            tick()
+            for future in done:
+                number, _ = running.pop(future)
+                reason = _reason(ray, future)
+                if reason is not None:
+                    failures[number] = reason
+                ended(specs[number], reason)
+    finally:
+        for _, reference in running.values():
+            ray.cancel(reference, force=True)
+    return failures
 
 
 def _reason(ray: Any, future: "Future[str | None]") -> str | None:

@@ -69,7 +69,8 @@ def _work(spec: UnitSpec, run: RunFolder) -> None:
 
 def _help(spec: UnitSpec, rank: Rank) -> None:
     """Train along with the process that finishes the unit."""
-    _Work(spec, RunFolder(spec.run_path), rank).help()
+    with redirect_stdout(sys.stderr):
+        _Work(spec, RunFolder(spec.run_path), rank).help()
 
 
 def _reason(error: BaseException, log: Path) -> str:
