@@ -103,11 +103,13 @@ def test_the_committed_boards_are_fresh() -> None:
     assert found.returncode == 0, found.stderr
 
 
-def test_boards_of_printed_numbers_alone_are_built_and_checked_without_torch(tmp_path: Path) -> None:
-    # runs are read with the plugin of their model, printed numbers are not
+def test_boards_of_printed_numbers_alone_are_checked_without_torch(tmp_path: Path) -> None:
+    # runs are read with the plugin of their model, printed numbers are not; here every page is missing
     code = (
-        "import sys; from pathlib import Path; from auharness.leaderboard import build_boards, check_boards; "
-        f"boards = Path({str(tmp_path)!r}); build_boards(boards); check_boards(boards); assert 'torch' not in sys.modules"
+        "import sys; from contextlib import suppress; from pathlib import Path; from auharness.errors import *; "
+        "from auharness.leaderboard import check_boards\n"
+        f"with suppress(IntegrityError): check_boards(Path({str(tmp_path)!r})); raise SystemExit('nothing to check')\n"
+        "assert 'torch' not in sys.modules"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stderr
