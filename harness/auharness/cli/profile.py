@@ -104,8 +104,8 @@ def _text(rows: list[OpRow], summary: dict[str, Any], folder: Path) -> str:
     lines = [
         text_table(columns, cells),
         "",
-        f"step {summary['step_ms']:.1f} ms ({summary['clock']}), recorded {sum(recorded) / len(recorded):.1f} ms (clock); "
-        f"peak {peaks or 'none'}; batch {summary['batch']}, {summary['precision']}",
+        f"step {summary['step_ms']:.1f} ms ({summary['clock']}), recorded {sum(recorded) / len(recorded):.1f} ms "
+        f"(clock); peak {peaks or 'none'}; batch {summary['batch']}, {summary['precision']}",
         f"tensorboard --logdir {folder}    or open {folder / summary['files']['trace']} in ui.perfetto.dev",
     ]
     return "\n".join(lines)
