@@ -28,10 +28,10 @@ class Area(NamedTuple):
 
 
 AREAS = {
-    "disk": Area("fault", 48, "test_disk.py"),
-    "checkpoints": Area("fault", 60, "test_checkpoints.py"),
+    "disk": Area("fault", 40, "test_disk.py"),
+    "checkpoints": Area("fault", 48, "test_checkpoints.py"),
     "weights files": Area("fault", 40, "test_weights_files.py"),
-    "finished units": Area("fault", 60, "test_store.py"),
+    "finished units": Area("fault", 40, "test_store.py"),
     "records": Area("fault", 48, "test_store.py"),
     "crop cache": Area("fault", 24, "test_crop_cache.py"),
     "not finite": Area("fault", 30, "test_not_finite.py"),

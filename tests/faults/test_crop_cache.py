@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+import auharness
+
 KINDS = tuple(
     f"{name}/{damage}"
     for name in ("images.npy", "landmarks.npy", "valid.npy", "frames.npy", "meta.json")
@@ -18,13 +20,12 @@ KINDS = tuple(
 @pytest.fixture(scope="session")
 def filled_cache(bp4d_mini: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache with crops and index of the mini root, and the runs that filled it. Not to be changed."""
-    import auharness
-
     base = tmp_path_factory.mktemp("filled")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AUHARNESS_CACHE", str(base / "cache"))
         options: dict[str, Any] = {"presets": "tiny", "device": "cpu", "jobs": 1, "runs": base / "runs"}
-        auharness.run("pixel-probe", "bp4d-3fold", folds=["P1"], data_roots={"bp4d": str(bp4d_mini)}, **options)
+        options |= {"folds": ["P1"], "settings": {"widths": [8], "recipe": {"epochs": 1}}}
+        auharness.run("small-cnn", "bp4d-3fold", data_roots={"bp4d": str(bp4d_mini)}, **options)
     return base
 
 
@@ -58,7 +59,7 @@ def test_damaged_crops_change_no_score(
         np.save(path.with_suffix(".npy"), np.array([{"x": 1}], object), allow_pickle=True)
         if path.suffix != ".npy":
             path.with_suffix(".npy").rename(path)
-    answer = command(*run_words("pixel-probe", "--folds", "P1"))
+    answer = command(*run_words("small-cnn", "--folds", "P1"))
     assert answer.code == 0 or refused(answer, 3, 4, 7, lines=None)
     if answer.code == 0:
         calm, found = (sorted(runs.rglob("metrics.json")) for runs in (filled_cache / "runs", tmp_path / "runs"))
