@@ -279,7 +279,8 @@ def _cost_pictures(pages: Mapping[str, Page]) -> dict[str, Picture]:
         lines = drawn(page.cost_lines())
         if lines:
             floor = best_constant(page.floors) or max(page.floors.items(), default=None, key=lambda item: item[1])
-            shown = None if floor is None else (floor[0], round(100 * floor[1], 2))
+            # those of the published data say nothing of a stand-in
+            shown = None if floor is None or lines[0].rendered else (floor[0], round(100 * floor[1], 2))
             score = NAMES.get(page.protocol.headline, page.protocol.headline)
             draw = partial(draw_cost, lines, title=f"{name}: {score} against cost", score=score, floor=shown)
             found[cost_picture(name)] = (cost_digest(lines, shown), draw)

@@ -39,6 +39,11 @@ class Line:
     """10^9, as a paper prints it."""
 
     @property
+    def rendered(self) -> bool:
+        """Whether the score is one on rendered faces."""
+        return self.origin not in ("licensed", "reported")
+
+    @property
     def gigamacs(self) -> float | None:
         """Where it stands on an axis of MACs: the printed cost beside a printed score, else the counted one."""
         if self.printed is not None:

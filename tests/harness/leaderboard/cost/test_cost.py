@@ -120,7 +120,7 @@ def test_measured_synthetic_and_reported_rows_have_marks_of_their_own(monkeypatc
     ours = Line("d", "", "reported", "Table 1", 66.0, "66.0", page(BOARDS / "data").cost_lines()[-1].cost)
     draw_cost([*LINES, ours], title="t", score="F1", floor=None)
     assert len({mark for mark, _, _ in marks.values()}) == 4
-    assert marks[40.0][1:] == ("measured on a stand-in, not comparable", True)
+    assert marks[40.0][1:] == ("measured on a stand-in", True)
     assert marks[60.0][1:] == ("measured on licensed data", True)
     assert marks[65.0][1:] == ("reported score, printed cost", False)
     assert marks[66.0][1:] == ("reported score, our count", False)
@@ -128,8 +128,17 @@ def test_measured_synthetic_and_reported_rows_have_marks_of_their_own(monkeypatc
 
 def test_too_few_rows_and_rows_without_products_are_not_drawn():
     still = Line("constant", "", "licensed", "", 48.0, "48", None)
-    assert drawn([*LINES[:2], still]) == []
-    assert drawn([*LINES, still, LINES[0]]) == LINES
+    real = [*LINES[1:], Line("d", "", "reported", "Table 1", 66.0, "66.0", None, 9.0)]
+    assert drawn([*real[:2], still]) == []
+    assert drawn([*real, still, real[0]]) == real
+
+
+def test_rendered_faces_never_share_an_axis_with_real_ones_or_another_size():
+    real = [*LINES[1:], Line("d", "", "reported", "Table 1", 66.0, "66.0", None, 9.0)]
+    small = [Line(name, "tiny", "stand-in small", "", 40.0, "40", None, 0.1) for name in "xyz"]
+    assert drawn([LINES[0], *real, *small]) == real
+    assert drawn([LINES[0], *real[:2], *small]) == small
+    assert drawn([LINES[0], *real[:2], *small[:2]]) == []
 
 
 def test_added_rows_make_a_fresh_board_without_times_of_a_cpu(tmp_path, counted):
