@@ -18,6 +18,7 @@ test: check
 
 nightly: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m nightly $(TESTS)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --fault-factor 10 tests/faults
 
 # every check that is not a test
 check: $(VENV)/.dev

@@ -25,6 +25,13 @@ MINI = {
 """Two subjects of each published part."""
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let `make nightly` make the fault suite larger."""
+    parser.addoption(
+        "--fault-factor", type=int, default=1, metavar="N", help="run N times as many cases of tests/faults"
+    )
+
+
 @pytest.fixture(scope="session", autouse=True)
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """One thread, no network, nothing of the user's settings; stand-ins and crops are shared by parallel workers."""

@@ -5,6 +5,7 @@ AuharnessError                     1  internal error
 │   └── PluginError                2  a plugin is broken, misnamed or clashes
 ├── DataError                      3  data, weights or an optional package are missing or bad
 ├── UnitsFailedError               4  some units failed; the finished ones are kept
+│   └── StorageError               4  the disk took no more: full, over quota, read-only or broken
 ├── RegressionError                5  a gate found a regression
 ├── InconclusiveError              6  two results cannot be compared or separated
 ├── IntegrityError                 7  a stored record does not match its digest
@@ -22,6 +23,7 @@ __all__ = [
     "PluginError",
     "PreemptedError",
     "RegressionError",
+    "StorageError",
     "UnitsFailedError",
     "UsageError",
     "near",
@@ -54,6 +56,10 @@ class UnitsFailedError(AuharnessError):
     """Some units failed; the finished ones are kept and the command can be repeated."""
 
     exit_code = 4
+
+
+class StorageError(UnitsFailedError):
+    """A file could not be written: disk full, over quota, read-only, broken; what was finished before is kept."""
 
 
 class RegressionError(AuharnessError):

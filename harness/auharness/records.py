@@ -149,6 +149,9 @@ class Task:
     """Side of the square crop in pixels that the model receives."""
     frames: int = 1
     """Frames per sample."""
+    objective: str = "f1"
+    """Name of the metric that chooses thresholds and epochs of labels, from training rows: the protocol's headline
+    where it decides from counts."""
 
     @property
     def num_outputs(self) -> int:

@@ -29,7 +29,7 @@ def test_every_command_of_the_page_is_one_whose_names_exist(command: str, tmp_pa
 
 def test_the_page_has_a_command_for_each_step() -> None:
     assert [command.split()[0] for command in COMMANDS] == [
-        *("data", "data", "plan", "run", "run", "score", "data", "challenge"),
+        *("data", "data", "plan", "run", "run", "score", "explain", "scale", "data", "challenge"),
     ]
 
 

@@ -5,7 +5,7 @@ from auharness.api.dataset import DatasetPlugin
 from auharness.api.model import ModelPlugin, Output
 from auharness.api.protocol import IndexView, ProtocolPlugin
 from auharness.api.recipe import Augment, Preprocess, Recipe
-from auharness.api.unit import Batch, BatchSource, Predictor, Unit
+from auharness.api.unit import Batch, BatchSource, KeptFrames, Predictor, Unit
 
 __all__ = [
     "Augment",
@@ -13,6 +13,7 @@ __all__ = [
     "BatchSource",
     "DatasetPlugin",
     "IndexView",
+    "KeptFrames",
     "ModelPlugin",
     "Output",
     "Plugin",

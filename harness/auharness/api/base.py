@@ -13,7 +13,9 @@ __all__ = ["Plugin", "Settings"]
 class Settings(BaseModel):
     """A frozen group of settings; an unknown key is an error that names the nearest known one."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, validate_default=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, arbitrary_types_allowed=True, validate_default=True
+    )
 
     @model_validator(mode="before")
     @classmethod

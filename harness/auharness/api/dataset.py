@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from auharness.api.base import Plugin
 from auharness.records import ClipRecord, FrameRecord, au_name
@@ -96,6 +96,11 @@ class DatasetPlugin(Plugin):
         to say.
         """
         return {}
+
+    @property
+    def recorded_settings(self) -> dict[str, Any]:
+        """Every setting but the root, as JSON has it: what a record keeps of how the same files were read."""
+        return self.model_dump(mode="json", exclude={"root"})
 
     @property
     def outputs(self) -> tuple[str, ...]:

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from auharness.api.base import Plugin
 from auharness.api.recipe import Augment, Preprocess, Recipe
+from auharness.errors import DataError
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-    from auharness.api.unit import Batch, Predictor, Unit
+    from auharness.api.unit import Batch, KeptFrames, Predictor, Unit
     from auharness.records import Task
 
 __all__ = ["INPUTS", "ModelPlugin", "Output"]
@@ -51,11 +52,10 @@ class ModelPlugin(Plugin):
     """Presets with which `run --ablation` combines every variant and control, one at a time, e.g. language models; all
     of them or, where a preset or flag sets the same settings, none."""
     controls: ClassVar[tuple[str, ...]] = ()
-    """Rows that the paper's ablation lacks and `run --ablation` adds: presets, or names of other models."""
+    """Rows that the paper's ablation lacks and `run --ablation` adds: presets, several joined by a comma, or names of
+    other models."""
     uncrossed: ClassVar[tuple[str, ...]] = ()
     """Those of `controls` that are the same with each of `crossed`, so that they run once; other models always are."""
-    unused: ClassVar[tuple[str, ...]] = ()
-    """Names (fnmatch patterns) of trainable parameters that may have no gradient, e.g. of a switched-off branch."""
     traces: ClassVar[Mapping[str, str]] = {}
     """Entries of `Output.aux` that are weights over time, `[B,C,T]`, and what they are; `explain` draws them."""
     cam_first_frame: ClassVar[int] = 0
@@ -73,6 +73,11 @@ class ModelPlugin(Plugin):
     recipe: Recipe = Recipe()
     init: str = "none"
     """Starting weights: `none`, `weights` (given by `--weights FILE.safetensors`) or `hf:NAME`."""
+
+    @property
+    def unused(self) -> tuple[str, ...]:
+        """Names (fnmatch patterns) of trainable parameters that have no gradient, e.g. of a switched-off branch."""
+        return ()
 
     @abstractmethod
     def build(self, task: Task) -> nn.Module:
@@ -125,6 +130,28 @@ class ModelPlugin(Plugin):
             DataError: naming what is missing and the flags that cure it.
         """
 
+    def missing(self) -> str:
+        """Return what the model needs beside the data and this machine lacks, in one line with its cure.
+
+        Empty for nothing, the default. `plan` shows it, so only files are looked at, and nothing is loaded.
+        """
+        return ""
+
+    def fetch(self) -> None:
+        """Have on this machine what is `missing`; called once by a run, before its first unit starts.
+
+        Raises:
+            DataError: if it cannot be had; the default fetches nothing.
+        """
+        missing = self.missing()
+        if missing:
+            raise DataError(missing)
+
+    @property
+    def timed_by_a_step(self) -> bool:
+        """Whether `plan` may build the network and tell a unit's time from one step; default with the default `fit`."""
+        return type(self).fit is ModelPlugin.fit
+
     def fit(self, unit: Unit) -> Predictor:
         """Train on `unit.train_data` and return the fitted model; the default is the one training loop."""
         return unit.train(self)
@@ -138,6 +165,17 @@ class ModelPlugin(Plugin):
         from auharness.nn.cam_layers import last_conv
 
         return last_conv(module)
+
+    def trace_channels(self) -> Mapping[str, Sequence[str]]:
+        """Return names for the C channels of some of `traces`; default none."""
+        return {}
+
+    def kept_frames(self) -> KeptFrames | None:
+        """Return what is made of every frame once and kept, for a model of windows; default none.
+
+        `clip` then holds that, `[B,T,*shape]` float16, in the place of pixels, and no picture is varied.
+        """
+        return None
 
     def shared(self, device: torch.device) -> object | None:
         """Return what all units of one process share, e.g. a frozen base model; default none.

@@ -21,9 +21,9 @@ class Preprocess(Settings):
         "ffhq", description="face alignment; none for pictures that are face crops already"
     )
     landmarks: str = Field("vendor", description="landmark source: vendor, npz:FOLDER, mediapipe, haar, mean-shape")
-    resize: int = Field(256, ge=16, description="side of the cached face crop in pixels")
+    resize: int = Field(256, ge=16, le=4096, description="side of the cached face crop in pixels")
     crop: int = Field(
-        224, ge=16, description="side of the square that the model sees, cut from the cached crop, in pixels"
+        224, ge=16, le=4096, description="side of the square that the model sees, cut from the cached crop, in pixels"
     )
     enhance: Enhancement = Field(
         (), description="clahe, bilateral, unsharp, in this order on the cached crop; of training and tests alike"
@@ -133,6 +133,7 @@ class Recipe(Settings):
     max_steps: int | None = Field(None, ge=1, description="stop after this many steps; marks the run as a smoke run")
     batch_size: int = Field(64, ge=1)
     eval_batch_size: int = Field(128, ge=1, description="changes no logit, only memory and speed")
+    devices: int = Field(1, ge=1, description="processes that train one unit together, each on a device of its own")
     grad_clip: float = Field(0.0, ge=0, description="largest gradient norm; 0 is off")
     precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true"
     ema: float = Field(0.0, ge=0, lt=1, description="decay of the weight average; 0 is off")
@@ -141,11 +142,13 @@ class Recipe(Settings):
         (), description="patterns (fnmatch) of the parameters that swa_epochs averages; none is all of them"
     )
     selection: Literal["last", "inner-val"] = Field(
-        "last", description="which epoch is kept; inner-val holds out training subjects"
+        "last", description="which epoch is kept; inner-val: the best headline on held-out training subjects"
     )
     inner_val_share: float = Field(0.15, gt=0, lt=1, description="share of the training keys held out for inner-val")
     patience: int = Field(0, ge=0, description="stop after this many epochs without a better inner-val score; 0 is off")
-    threshold: Literal["fixed-0.5", "train-tuned"] = Field("fixed-0.5", description="decision rule on the scores")
+    threshold: Literal["fixed-0.5", "train-tuned"] = Field(
+        "fixed-0.5", description="decision rule; train-tuned: the best headline of each label on training rows"
+    )
     save_epoch_predictions: bool = Field(
         False, description="keep the test scores of every epoch for the marked test-oracle column"
     )

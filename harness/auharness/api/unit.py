@@ -13,12 +13,30 @@ if TYPE_CHECKING:
     from auharness.api.model import ModelPlugin
     from auharness.records import Task
 
-__all__ = ["Batch", "BatchSource", "Predictor", "Unit"]
+__all__ = ["Batch", "BatchSource", "KeptFrames", "Predictor", "Unit"]
 
 Batch = dict[str, Any]
 """`image [B,3,H,W]` float, `landmarks [B,68,2]` crop pixels, `landmarks_valid [B]` bool, `target [B,A]` int (-1 = not
 coded; `[B]` for classes), `sample_id` and `subject` (lists of str), `time_s [B]`; `clip [B,T,C,H,W]` for clips. Absent
 inputs are absent."""
+
+
+class KeptFrames(Protocol):
+    """What something that does not learn makes of single frames: made once, and kept on disk."""
+
+    @property
+    def key(self) -> str:
+        """Stands for all that the values depend on beside the frame, such as weights."""
+        ...
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the values of a frame."""
+        ...
+
+    def __call__(self, frames: Tensor) -> Tensor:
+        """Make values `[N,*shape]` of frames `[N,C,H,W]` as a batch has them, on their device."""
+        ...
 
 
 class BatchSource(Protocol):

@@ -3,13 +3,14 @@
 Importing a command module must not import anything heavy; the handler imports what it needs.
 """
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from auharness.cli.common import Parser
-from auharness.errors import AuharnessError, UsageError, near
+from auharness.cli.common import Parser, visible
+from auharness.errors import AuharnessError, DataError, StorageError, UsageError, near
 
 __all__ = ["VERBS", "build_parser", "main"]
 
@@ -26,9 +27,12 @@ VERBS = (
         "score",
         "explain",
         "challenge",
+        "bench",
         "scale",
+        "profile",
         "compare",
         "leaderboard",
+        "gate",
     ),
     *("store", "plugin", "completion"),
 )
@@ -36,6 +40,8 @@ VERBS = (
 
 INTERRUPTED = 130
 BROKEN_PIPE = 141
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG)
+"""What a disk answers that takes no more."""
 
 
 def build_parser() -> Parser:
@@ -63,13 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except AuharnessError as error:
-        for line in str(error).splitlines():
-            print(f"auharness: error: {line}", file=sys.stderr)
-        if os.environ.get("AUHARNESS_TRACE", "") not in ("", "0"):
-            import traceback
-
-            traceback.print_exc()
-        return error.exit_code
+        return _say(error)
     except KeyboardInterrupt:
         print("auharness: interrupted", file=sys.stderr)
         return INTERRUPTED
@@ -77,6 +77,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         # the reader has gone: without this, Python complains once more when it flushes stdout at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
+    except OSError as error:
+        if error.strerror is None:  # not from the system, so not the user's to mend
+            raise
+        place = f"{error.filename}: " if error.filename else ""
+        kind = StorageError if error.errno in DISK else DataError
+        return _say(kind(f"{place}{error.strerror}; mend the file or the disk, then run the same command again"))
+
+
+def _say(error: AuharnessError) -> int:
+    for line in visible(str(error)).split("\n"):
+        print(f"auharness: error: {line}", file=sys.stderr)
+    if os.environ.get("AUHARNESS_TRACE", "") not in ("", "0"):
+        import traceback
+
+        traceback.print_exc()
+    return error.exit_code
 
 
 def _run(argv: Sequence[str]) -> int:

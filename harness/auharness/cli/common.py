@@ -15,7 +15,17 @@ if TYPE_CHECKING:
 
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
-__all__ = ["Parser", "common_options", "console", "emit", "ends_on_sigterm", "say", "text_table"]
+__all__ = [
+    "Parser",
+    "common_options",
+    "console",
+    "emit",
+    "ends_on_sigterm",
+    "say",
+    "text_table",
+    "visible",
+    "whole_number",
+]
 
 
 class Parser(argparse.ArgumentParser):
@@ -75,7 +85,12 @@ def console(args: argparse.Namespace, *, stderr: bool = False) -> Console:
     from rich.console import Console
 
     return Console(
-        stderr=stderr, no_color=args.no_color or None, quiet=stderr and args.quiet, highlight=False, soft_wrap=True
+        stderr=stderr,
+        no_color=args.no_color or None,
+        quiet=stderr and args.quiet,
+        highlight=False,
+        soft_wrap=True,
+        markup=False,
     )
 
 
@@ -92,13 +107,22 @@ def emit(args: argparse.Namespace, data: object, text: str | Callable[[], str]) 
         return
     shown = text if isinstance(text, str) else text()
     if shown:
-        print(shown)
+        print(visible(shown))
 
 
 def say(args: argparse.Namespace, message: str) -> None:
     """Print a remark to stderr unless `--quiet` is given."""
     if not args.quiet:
-        print(message, file=sys.stderr)
+        print(visible(message), file=sys.stderr)
+
+
+def visible(text: str) -> str:
+    r"""Return text whose characters all print: what would steer a terminal or turn the reading order is spelled out.
+
+    >>> print(visible("a\x1b[31m b\u202ec"))
+    a\x1b[31m b\u202ec
+    """
+    return "".join(letter if letter.isprintable() or letter == "\n" else repr(letter)[1:-1] for letter in text)
 
 
 def text_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -112,3 +136,14 @@ def text_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     widths = [max(len(row[column]) for row in cells) for column in range(len(columns))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
     return "\n".join(lines)
+
+
+def whole_number(text: str) -> int:
+    """Read the value of an option that is a whole number from 1 up.
+
+    Raises:
+        argparse.ArgumentTypeError: it is not.
+    """
+    if not text.strip().isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1 up, got '{text}'")
+    return int(text)

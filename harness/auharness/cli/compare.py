@@ -44,14 +44,17 @@ def handle(args: argparse.Namespace) -> int:
     for row in found:
         if not row.result.same_frames:
             say(
-                args, f"warning: {row.name} and {row.reference} do not score the same frames; both count what they have"
+                args,
+                f"warning: {row.name} and {row.reference} do not score the same samples; both count what they have",
             )
     return 0
 
 
 def _text(found: list[ComparedRun]) -> str:
+    from auharness.metrics import metric
+
     head = found[0]
-    title = f"{head.metric.upper()} ({head.aggregation}) minus {head.reference}"
+    title = f"{metric(head.metric).title} ({head.aggregation}) minus {head.reference}"
     title += f", in points, {head.result.n_clusters} {head.unit}"
     rows = []
     for row in found:

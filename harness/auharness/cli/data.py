@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from auharness.cli.common import common_options, emit, say, text_table
 from auharness.cli.meter import Meter
-from auharness.errors import UsageError
+from auharness.errors import UsageError, near
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from auharness.api import DatasetPlugin
     from auharness.cli.common import Subparsers
@@ -183,7 +183,7 @@ def leaks_handler(args: argparse.Namespace) -> int:
     from auharness.data.leaks import known_overlaps, shared_test_keys, twin_media
 
     names = tuple(dict.fromkeys((*protocol.train_on, *protocol.test_on)))
-    index = Index.concat([_load(args, name)[2] for name in names])
+    index = Index.concat([_load(args, name, names)[2] for name in names])
     twice = shared_test_keys(protocol.folds(index))
     with Meter(args, "files of equal size", unit="files") as meter:
         twins = twin_media(index, progress=meter.update)
@@ -263,8 +263,14 @@ def _crop_settings(args: argparse.Namespace, *, synthetic: bool) -> Any:
     )
 
 
-def _load(args: argparse.Namespace, name: str) -> tuple[DatasetPlugin, RootChoice, Index]:
-    """Return reader, root and index of a dataset; a typo is answered before anything heavy is imported."""
+def _load(args: argparse.Namespace, name: str, names: Sequence[str] = ()) -> tuple[DatasetPlugin, RootChoice, Index]:
+    """Return reader, root and index of a dataset; a typo is answered before anything heavy is imported.
+
+    Args:
+        args: of the command line.
+        name: of the dataset.
+        names: all that the command reads; default this one.
+    """
     from auharness import registry
 
     registry.require("dataset", name)
@@ -272,10 +278,14 @@ def _load(args: argparse.Namespace, name: str) -> tuple[DatasetPlugin, RootChoic
     from auharness.settings import parse_set, read_toml, resolve
 
     config = read_toml(args.config)["data_roots"] if args.config else {}
+    flags, read = parse_flags(args.data_root), names or (name,)
+    odd = next((key for key in flags if key not in read), None)
+    if odd is not None:
+        raise UsageError(f"--data-root {odd}: the command reads {', '.join(read)}{near(odd, read)}")
     with Meter(args, f"stand-in {name}", unit="subjects") as meter:
         choice = resolve_root(
             name,
-            flags=parse_flags(args.data_root),
+            flags=flags,
             config=config,
             size=args.data_size,
             seed=args.data_seed,

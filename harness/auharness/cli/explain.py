@@ -59,7 +59,11 @@ def add_parser(subparsers: Subparsers) -> None:
     )
     data.add_argument("--data-seed", type=int, default=0, metavar="S", help="seed of the stand-in; default 0")
     data.add_argument(
-        "--set", action="append", default=[], metavar="data.NAME.KEY=VALUE", help="a dataset's setting, as for the run"
+        "--set",
+        action="append",
+        default=[],
+        metavar="data.NAME.KEY=VALUE",
+        help="a dataset's setting; default as the run's record says",
     )
     data.add_argument("--device", default="auto", metavar="NAME", help="auto (default), cpu, cuda or cuda:N")
     parser.set_defaults(handler=handle)

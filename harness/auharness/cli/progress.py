@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
+from auharness.cli.common import visible
 from auharness.runner import Progress
 
 __all__ = ["RunProgress"]
@@ -72,9 +73,10 @@ class RunProgress(Progress):
                 note = _note(self.last[unit]) if unit in self.last else ""
                 self.console.print(f"{name}: finished {note}")
             elif kind == "unit_failed":
-                self.console.print(f"{name}: failed: {event['reason']}")
+                self.console.print(visible(f"{name}: failed: {event['reason']}"))
             elif kind == "out_of_memory":
-                self.console.print(f"{name}: out of memory, micro-batch now {event['micro_batch']}")
+                rows = event.get("micro_batch") or event.get("eval_batch_size")
+                self.console.print(f"{name}: out of memory, at most {rows} rows at once from now on")
 
     def _show(self, name: str, done: int, total: int, *, note: str = "") -> None:
         if name not in self.tasks:
@@ -88,7 +90,7 @@ def _note(event: Mapping[str, Any]) -> str:
     hidden = {"event", "unit", "fold", "seed", "epoch", "epochs", "s", "time", *_SCORES}
     shown = {key: value for key, value in event.items() if key not in hidden and not key.startswith(_CURVES)}
     losses = [f"{key} {value:.3f}" for key, value in shown.items() if isinstance(value, float)]
-    name = "UAR" if "train_uar" in event else "F1"
+    name = event.get("metric", "F1")
     scores = [f"{label} {name} {100 * event[key]:.1f}" for key, label in _SCORES.items() if event.get(key) is not None]
     return " ".join([*losses, *scores])
 

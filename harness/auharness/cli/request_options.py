@@ -47,6 +47,16 @@ def add_request_options(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--runs", type=Path, metavar="DIR", help="where runs are kept; default runs")
     how.add_argument("--device", metavar="NAME", help="auto (default), cpu, cuda or cuda:N")
     how.add_argument("--jobs", type=int, metavar="N", help="units at once; default one more than cores, one on a GPU")
+    how.add_argument(
+        "--executor", metavar="NAME", help="local (default), ray or slurm: where units run; no result depends on it"
+    )
+    how.add_argument(
+        "--resources",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="what a unit is given on a cluster, e.g. cpus=4, gpus=1, partition=short",
+    )
     how.add_argument("--limit", type=int, metavar="N", help="rows per part of a fold: a smoke run, marked so")
     how.add_argument("--max-steps", type=int, metavar="N", help="training steps per unit: a smoke run, marked so")
 
@@ -104,6 +114,8 @@ def request_from(args: argparse.Namespace, *, several: bool = False) -> Request:
         "runs": args.runs,
         "device": args.device,
         "jobs": args.jobs,
+        "executor": args.executor,
+        "resources": parse_set(args.resources, flag="--resources") or None,
         "limit": args.limit,
         "max_steps": args.max_steps,
         "weights": args.weights,
@@ -116,9 +128,9 @@ def _split(text: str | None) -> tuple[str, ...] | None:
     return None if text is None else tuple(part.strip() for part in text.split(",") if part.strip())
 
 
-def _seeds(args: argparse.Namespace) -> tuple[int, ...] | None:
+def _seeds(args: argparse.Namespace) -> tuple[int, ...] | int | None:
     if args.seed is not None and args.seeds is not None:
         raise UsageError("--seed and --seeds: give one of them")
     if args.seeds is not None and args.seeds < 1:
         raise UsageError(f"--seeds {args.seeds}: expected at least 1")
-    return (args.seed,) if args.seed is not None else None if args.seeds is None else tuple(range(args.seeds))
+    return args.seeds if args.seed is None else (args.seed,)

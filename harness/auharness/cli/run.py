@@ -9,6 +9,8 @@ from auharness.cli.common import common_options, console, emit, ends_on_sigterm,
 from auharness.cli.request_options import add_request_options, protocols_from, request_from
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from auharness.cli.common import Subparsers
     from auharness.runner import Progress, Request, RunResult
 
@@ -35,7 +37,10 @@ def handle(args: argparse.Namespace) -> int:
     request = request_from(args, several=args.ablation)
     with ends_on_sigterm("run the same command again to go on"):
         results = _ablation(args, request) if args.ablation else [_one(args, request)]
-    emit(args, [_as_dict(result) for result in results], lambda: "\n".join(_lines(results)))
+        drawn = [_draw(result) for result in results]
+    emit(
+        args, [_as_dict(*pair) for pair in zip(results, drawn, strict=True)], lambda: "\n".join(_lines(results, drawn))
+    )
     return 0
 
 
@@ -53,6 +58,7 @@ def _ablation(args: argparse.Namespace, request: Request) -> list[RunResult]:
     plan = plan_ablation(request, protocols_from(args))
     for remark in plan.remarks:
         say(args, remark)
+    plan.fetch()
     results = []
     for number, one in enumerate(plan.requests, 1):
         name = f"{one.model} {','.join(one.presets)} on {one.protocol}"
@@ -83,7 +89,15 @@ class _Silent:
         return None
 
 
-def _as_dict(result: RunResult) -> dict[str, Any]:
+def _draw(result: RunResult) -> list[Path]:
+    """Draw curves and confusion matrix where matplotlib is installed; return numbers and pictures in the run folder."""
+    from auharness.explain.run_pictures import draw_run
+    from auharness.results.store import RunFolder
+
+    return draw_run(RunFolder(result.path))
+
+
+def _as_dict(result: RunResult, drawn: list[Path]) -> dict[str, Any]:
     return {
         "run": str(result.path),
         "page": str(result.page),
@@ -91,14 +105,17 @@ def _as_dict(result: RunResult) -> dict[str, Any]:
         "kept": result.kept,
         "done": result.done,
         "looks": result.looks.by_model,
+        "drawn": [str(path) for path in drawn],
     }
 
 
-def _lines(results: list[RunResult]) -> list[str]:
+def _lines(results: list[RunResult], drawn: list[list[Path]]) -> list[str]:
     lines = []
-    for result in results:
+    for result, files in zip(results, drawn, strict=True):
         state = f"{result.kept} units kept, {result.done} done"
         lines += [result.headline, f"run: {result.path} ({state})"]
+        if files:
+            lines.append(f"in it: {', '.join(path.name + '/' * path.is_dir() for path in files)}")
     for page, last in {result.page: result for result in results}.items():
         lines += [str(last.looks), f"page: {page}"]
     return lines

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from auharness.cli.common import common_options, emit, ends_on_sigterm, say
+from auharness.cli.common import common_options, emit, ends_on_sigterm, say, whole_number
 
 if TYPE_CHECKING:
     from auharness.cli.common import Subparsers
@@ -45,7 +45,7 @@ def add_parser(subparsers: Subparsers) -> None:
         "--sweeps", type=_words, metavar="A,B", help="length, tokens (fixed batch x length), mini-batch, frames"
     )
     mixers.add_argument(
-        "--tokens", type=_number, default=TOKENS, metavar="N", help=f"of the sweep tokens; default {TOKENS}"
+        "--tokens", type=whole_number, default=TOKENS, metavar="N", help=f"of the sweep tokens; default {TOKENS}"
     )
     mixers.add_argument(
         "--mini-batches", type=_sizes, default=[1, 14, 16, 64, "L"], metavar="K,K", help="L is the whole sequence"
@@ -53,7 +53,7 @@ def add_parser(subparsers: Subparsers) -> None:
     mixers.add_argument(
         "--frames", type=_numbers, metavar="N,N", help="of whole models; default 1,4, on CUDA 1,4,16,64"
     )
-    mixers.add_argument("--at", type=_number, default=1024, metavar="L", help="length of the sweep mini-batch")
+    mixers.add_argument("--at", type=whole_number, default=1024, metavar="L", help="length of the sweep mini-batch")
     mixers.add_argument(
         "--phases", type=_words, default=["forward", "training"], metavar="A,B", help="forward,training"
     )
@@ -65,7 +65,9 @@ def add_parser(subparsers: Subparsers) -> None:
     mixers.add_argument(
         "--minutes", type=_amount, default=float("inf"), metavar="M", help="start no case later; run again to go on"
     )
-    mixers.add_argument("--jobs", type=_number, metavar="N", help="worker processes; on a GPU they measure in turns")
+    mixers.add_argument(
+        "--jobs", type=whole_number, metavar="N", help="worker processes; on a GPU they measure in turns"
+    )
     mixers.add_argument("--out", type=Path, metavar="FILE", help="default runs/scaling/mixers-DEVICE.jsonl")
     mixers.set_defaults(handler=handle)
 
@@ -170,12 +172,6 @@ def _words(text: str) -> list[str]:
     return words
 
 
-def _number(text: str) -> int:
-    if not text.strip().isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number from 1 up, got '{text}'")
-    return int(text)
-
-
 def _amount(text: str) -> float:
     try:
         amount = float(text)
@@ -187,8 +183,8 @@ def _amount(text: str) -> float:
 
 
 def _numbers(text: str) -> list[int]:
-    return [_number(word) for word in _words(text)]
+    return [whole_number(word) for word in _words(text)]
 
 
 def _sizes(text: str) -> list[int | str]:
-    return [word if word == "L" else _number(word) for word in _words(text)]
+    return [word if word == "L" else whole_number(word) for word in _words(text)]

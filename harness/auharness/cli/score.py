@@ -12,6 +12,7 @@ from auharness.errors import IntegrityError, UsageError
 if TYPE_CHECKING:
     from auharness.api import ProtocolPlugin
     from auharness.cli.common import Subparsers
+    from auharness.results.schema import DataInfo
     from auharness.results.store import RunFolder
     from auharness.scoring import Score
 
@@ -50,7 +51,10 @@ def add_parser(subparsers: Subparsers) -> None:
         "--score-kind", choices=("probability", "logit", "margin"), default="probability", help="default probability"
     )
     file.add_argument(
-        "--missing", choices=("fail", "drop"), default="fail", help="frames without prediction: stop, or drop and count"
+        "--missing",
+        choices=("fail", "drop"),
+        default="fail",
+        help="test samples without prediction: stop, or drop and count",
     )
     file.add_argument(
         "--selection", choices=("last", "inner-val", ORACLE), default="last", help="how the epoch was chosen"
@@ -105,9 +109,11 @@ def _again(args: argparse.Namespace) -> int:
     if args.smooth is not None:
         extra[f"smoothed +-{args.smooth}"] = score_units(protocol, smoothed_units(protocol, run, args.smooth))
     differences = [text for item in found for text in item.differences] + pooled_differences(protocol, run)
-    content = _as_dict(score) | {"differences": differences, ORACLE: {k: _as_dict(v) for k, v in oracles.items()}}
+    data = found[0].unit.data
+    content = _as_dict(score) | {"data_settings": data.settings, "differences": differences}
+    content |= {ORACLE: {name: _as_dict(row) for name, row in oracles.items()}}
     content |= {name: _as_dict(row) for name, row in extra.items() if name.startswith("smoothed")}
-    emit(args, content, lambda: _text(run, protocol, score, extra))
+    emit(args, content, lambda: _text(run, protocol, score, extra, data))
     if differences:
         raise IntegrityError(
             "\n".join([*differences, f"{run.path}: the record is not what its predictions give; run 'store verify'"])
@@ -147,20 +153,24 @@ def _external(args: argparse.Namespace) -> int:
     headline = headline_of(protocol, made.run)
     made.run.write_record(made.run.record.model_copy(update={"headline": headline}))
     page = write_page(args.runs, args.protocol)
-    score = score_units(protocol, made.run.finished())
+    units = made.run.finished()
+    score, data = score_units(protocol, units), units[0].data
     left = {"n_missing": made.n_missing, "n_uncoded": made.n_uncoded}
     content = _as_dict(score) | {**left, "run": str(made.run.path), "page": str(page)}
-    emit(args, content, lambda: f"{_text(made.run, protocol, score, {})}\nrun: {made.run.path}\npage: {page}")
+    content |= {"data_settings": data.settings}
+    emit(args, content, lambda: f"{_text(made.run, protocol, score, {}, data)}\nrun: {made.run.path}\npage: {page}")
     if made.n_uncoded:
-        say(args, f"{made.n_uncoded} predictions are for frames without a label and were not scored")
+        say(args, f"{made.n_uncoded} predictions are for {score.samples} without a label and were not scored")
     if made.n_missing:
-        say(args, f"{made.n_missing} test frames have no prediction and were left out")
+        say(args, f"{made.n_missing} test {score.samples} have no prediction and were left out")
     return 0
 
 
-def _text(run: RunFolder, protocol: ProtocolPlugin, score: Score, extra: dict[str, Score]) -> str:
+def _text(run: RunFolder, protocol: ProtocolPlugin, score: Score, extra: dict[str, Score], data: DataInfo) -> str:
     """The row, its floors, extra rows that are never a headline, and the score of each label."""
     from auharness.leaderboard.tables import interval_text, percent
+    from auharness.leaderboard.usual import data_settings
+    from auharness.metrics import metric
 
     rows = [[run.record.model, percent(score.headline), interval_text(score.interval), ""]]
     rows += [[f"floor {name}", percent(value), "", ""] for name, value in score.floors.items()]
@@ -168,8 +178,10 @@ def _text(run: RunFolder, protocol: ProtocolPlugin, score: Score, extra: dict[st
         [name, percent(value.headline), interval_text(value.interval), "never a headline"]
         for name, value in extra.items()
     ]
-    title = f"{protocol.name}: {score.metric.upper()} in percent, {score.aggregation}, "
-    title += ", ".join((f"{score.tested}, {len(score.folds)} folds", *score.marks))
+    title = f"{protocol.name}: {metric(score.metric).title} in percent, {score.aggregation}, "
+    title += ", ".join((score.tested, score.n_folds, *score.marks))
+    read = data_settings(data.settings)
+    title += f"\nsettings of the data: {read}" if read else ""
     labels = [[name, percent(value)] for name, value in score.label_scores.items()]
     parts = [title, text_table(["row", "score", "95 % interval", ""], rows), text_table(["label", "score"], labels)]
     return "\n\n".join(parts)

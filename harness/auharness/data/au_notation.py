@@ -1,14 +1,14 @@
 """AU notations of the micro-expression sheets: the text of one cell to the AU numbers that it names.
 
 Laterality (`L12`, `R14`), place (`T18` top, `B23` bottom) and intensity (`7B`, `A12`, `A9E`, `10A/B`, `A/L12`) are read
-and dropped: a unilateral or weak movement is present. Sheets leave three things open, which policies decide:
+and dropped: a unilateral or weak movement is present. Sheets leave two things open, which policies decide:
 
 - alternatives, `(R6 or R12)+R15`, `L12 or L14`, `R14A or 17A or 24A`: the coder did not decide;
-- references, `ref(7B)+43`: whether what stands in the brackets counts;
-- kept AUs, `4(k)`: sustained through the clip, so that nothing moves.
+- references, `ref(7B)+43`: whether what stands in the brackets counts.
 
-A lone `?` and the remarks `offset` and `soft focus` name no AU. Digits are never joined: `R12 or R14` is not AU 1214. A
-text that fits no notation is an error and not a guess.
+A kept AU, `4(k)`, is sustained through the clip, so nothing moves and it does not count. A lone `?` and the remarks
+`offset` and `soft focus` name no AU. Digits are never joined: `R12 or R14` is not AU 1214. A text that fits no notation
+is an error and not a guess.
 """
 
 import re
@@ -18,12 +18,11 @@ from typing import Literal
 
 from auharness.errors import DataError
 
-__all__ = ["KPolicy", "NotationError", "OrPolicy", "RefPolicy", "parse_aus"]
+__all__ = ["NotationError", "OrPolicy", "RefPolicy", "parse_aus"]
 
 OrPolicy = Literal["meb", "first", "second", "all", "drop"]
 """Which alternative counts: the one that the meb library chose by optical flow, a place, all of them, or none."""
 RefPolicy = Literal["keep", "drop"]
-KPolicy = Literal["keep", "drop"]
 
 CHOSEN: Mapping[tuple[int, ...], int] = {(6, 12): 12, (12, 14): 14, (14, 17, 24): 14}
 """The alternatives of the published sheets and what meb chose from them."""
@@ -45,9 +44,7 @@ class NotationError(DataError):
         self.expected = expected
 
 
-def parse_aus(
-    text: str, *, or_policy: OrPolicy = "meb", ref_policy: RefPolicy = "keep", k_policy: KPolicy = "drop"
-) -> tuple[int, ...]:
+def parse_aus(text: str, *, or_policy: OrPolicy = "meb", ref_policy: RefPolicy = "keep") -> tuple[int, ...]:
     """Return the AU numbers that a cell names, ascending; empty for an empty cell and for `?`.
 
     Raises:
@@ -62,7 +59,7 @@ def parse_aus(
     if text.strip() in ("", "?"):
         return ()
     tokens = _tokens(text)
-    cell = _Cell(text, tokens, or_policy, ref_policy, k_policy)
+    cell = _Cell(text, tokens, or_policy, ref_policy)
     found = cell.sum()
     if cell.at != len(tokens):
         raise NotationError(text, EXPECTED)
@@ -91,7 +88,6 @@ class _Cell:
     tokens: list[tuple[str, str]]
     or_policy: OrPolicy
     ref_policy: RefPolicy
-    k_policy: KPolicy
     at: int = 0
 
     def sum(self) -> set[int]:
@@ -121,7 +117,7 @@ class _Cell:
             self.at += 1
         if self.peek() == "kept":
             self.at += 1
-            return found if self.k_policy == "keep" else set()
+            return set()
         return found
 
     def choose(self, items: list[set[int]]) -> set[int]:

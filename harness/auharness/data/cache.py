@@ -15,6 +15,7 @@ A sequence is made again when a bad file, its video or its landmark file has cha
 
 import errno
 import os
+import re
 import shutil
 import socket
 from collections.abc import Sequence
@@ -106,7 +107,7 @@ class CropCache:
         _check(root, name, wanted, settings)
         place.parent.mkdir(parents=True, exist_ok=True)
         self.remove_leftovers(name)
-        partial_folder = place.with_name(f".{place.name}.{socket.gethostname()}.{os.getpid()}")
+        partial_folder = place.with_name(f"{_partial(place)}{os.getpid()}")
         partial_folder.mkdir()
         write_point("crops:begin")
         try:
@@ -140,7 +141,7 @@ class CropCache:
     def remove_leftovers(self, name: str) -> None:
         """Delete what killed processes of this machine left of a sequence; living ones keep theirs."""
         place = self._place(name)
-        prefix = f".{place.name}.{socket.gethostname()}."
+        prefix = _partial(place)
         for leftover in place.parent.glob(f"{prefix}*"):
             process = leftover.name.removeprefix(prefix).partition(".")[0]
             if process.isdigit() and (int(process) == os.getpid() or not psutil.pid_exists(int(process))):
@@ -166,6 +167,12 @@ class CropCache:
             raise DataError(f"sequence {name!r}: expected a name of folders that do not start with a dot")
         # the suffix keeps a sequence `S1` apart from the folder of sequences `S1/...`
         return self.folder.joinpath(*parts[:-1], parts[-1] + _SUFFIX)
+
+
+def _partial(place: Path) -> str:
+    """Return how unfinished folders of a sequence are called on this machine; long and odd names by their digest."""
+    plain = re.fullmatch(r"[\w.-]{1,100}", place.name, re.ASCII)
+    return f".{place.name if plain else digest(place.name, 16)}.{socket.gethostname()}."
 
 
 def _check(root: Path, name: str, records: Sequence[FrameRecord], settings: CropSettings) -> None:

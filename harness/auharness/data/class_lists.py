@@ -4,19 +4,18 @@ The same clips circulate in several of these forms, whose classes are counted fr
 are padded or not. A clip is its number; the folders that stand before it in a path are somebody else's.
 """
 
-import csv
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from auharness.data.layout import read_lines
+from auharness.data.layout import csv_rows, read_lines
 from auharness.data.problems import Problems
 
 __all__ = ["ClassList", "ClassRow", "classes_of", "read_class_list"]
 
 NAME, LABEL = "video_name", "label"
-NUMBER = re.compile(r"(?:.*[/\\])?([0-9]+)(?:\.(?:mp4|avi))?[/\\]?", re.IGNORECASE)
+NUMBER = re.compile(r"(?:.*[/\\])?([0-9]{1,9})(?:\.(?:mp4|avi))?[/\\]?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +78,8 @@ def classes_of(rows: Mapping[str, Sequence[ClassRow]], classes: Sequence[str], p
 
 
 def _csv_cells(path: Path, file: str, problems: Problems) -> list[tuple[int, str, str]]:
-    reader = csv.reader(read_lines(path), skipinitialspace=True)
-    header = [cell.strip().lower() for cell in next(reader, [])]
+    reader = csv_rows(path, file, problems)
+    header = [cell.lower() for cell in next(reader, (1, []))[1]]
     missing = [column for column in (NAME, LABEL) if header.count(column) != 1]
     if missing:
         got = ",".join(header) or "empty"
@@ -88,10 +87,9 @@ def _csv_cells(path: Path, file: str, problems: Problems) -> list[tuple[int, str
         return []
     places = header.index(NAME), header.index(LABEL)
     found = []
-    for cells in reader:
-        if any(cell.strip() for cell in cells):
-            name, label = (cells[place].strip() if place < len(cells) else "" for place in places)
-            found.append((reader.line_num, name, label))
+    for line, cells in reader:
+        name, label = (cells[place] if place < len(cells) else "" for place in places)
+        found.append((line, name, label))
     return found
 
 

@@ -6,14 +6,14 @@ column is never read. Rows may stand in any order; records come sorted by subjec
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
 from auharness.data.au_notation import NotationError, parse_aus
-from auharness.data.layout import child, missing_data, names_in
+from auharness.data.layout import child, missing_data, named, names_in, whole_number
 from auharness.data.patches import Patch, apply_patches, read_patches
 from auharness.data.problems import Problems
 from auharness.data.sheets import Sheet, SheetCounts, SheetRow, SheetVersion, find_version, read_sheet
@@ -63,7 +63,10 @@ class ClipSheet:
     """Pattern of the sheet's file name."""
     digits: int
     """Digits of a subject's id."""
-    frames: FrameLayout
+    layouts: Mapping[str, FrameLayout]
+    """Where frames may lie, by the value of the reader's setting `images`."""
+    images: str
+    """The one of them that is read."""
     versions: tuple[SheetVersion, ...]
     layout: str
     """What the root must hold, in one line."""
@@ -91,7 +94,7 @@ class ClipSheet:
         folder = child(self.root, *self.frames.folders)
         sheet = self._read()
         if folder is None:
-            raise missing_data(self.dataset, self.root, f"{self.frames.folders[0]} folder", self.layout)
+            raise self._missing_frames()
         problems = Problems(self.dataset)
         rows = apply_patches(sheet.rows, self._patches(), self._key, problems)
         clips = self._clips(rows, sheet.file, problems)
@@ -101,6 +104,22 @@ class ClipSheet:
         found = [record for clip in kept for record in self._record(clip, folder, sheet.file, problems)]
         problems.raise_if_any(self._hint)
         return sorted(found, key=lambda record: (record.subject, record.sequence))
+
+    @property
+    def frames(self) -> FrameLayout:
+        """The layout that is read."""
+        return self.layouts[self.images]
+
+    def _missing_frames(self) -> DataError:
+        """The error for a root without the frames that are asked for; says how to read others that lie there."""
+        for name, layout in self.layouts.items():
+            other = child(self.root, *layout.folders)
+            if other is not None:
+                return DataError(
+                    f"{self.dataset}: no {self.frames.folders[0]} folder in {self.root}, where {other.name} lies; read "
+                    f"that with {self._set(f'images={name}')}; expected {self.layout}"
+                )
+        return missing_data(self.dataset, self.root, f"{self.frames.folders[0]} folder", self.layout)
 
     @cached_property
     def _sheets(self) -> list[str]:
@@ -135,7 +154,8 @@ class ClipSheet:
         return self._subject(row.cells[SUBJECT]), row.cells[FILENAME]
 
     def _subject(self, text: str) -> str:
-        return str(int(text)).zfill(self.digits) if text.isascii() and text.isdigit() else text
+        number = whole_number(text)
+        return text if number is None else str(number).zfill(self.digits)
 
     def _clips(self, rows: Sequence[SheetRow], file: str, problems: Problems) -> list[_Clip]:
         """Return the sound rows, and report the others."""
@@ -159,8 +179,9 @@ class ClipSheet:
         numbers = {}
         for column in (SUBJECT, ONSET, OFFSET):
             text = row.cells[column]
-            if text.isascii() and text.isdigit():
-                numbers[column] = int(text)
+            number = whole_number(text)
+            if number is not None:
+                numbers[column] = number
             else:
                 problems.add(file, row.line, column=column, expected="a whole number", got=text or "empty")
         onset, offset = numbers.get(ONSET, 0), numbers.get(OFFSET, 0)
@@ -205,7 +226,7 @@ class ClipSheet:
     def _record(self, clip: _Clip, images: Path, file: str, problems: Problems) -> list[ClipRecord]:
         """Return the record of a clip; none if its folder or a frame is missing, which is reported."""
         subject = self.frames.subject.format(subject=clip.subject)
-        folder = child(child(images, subject), clip.filename)
+        folder = named(child(images, subject), clip.filename)
         if folder is None:
             expected = f"{images.name}/{subject}/{clip.filename}"
             problems.add(file, clip.line, column="image folder", expected=expected, got="missing")

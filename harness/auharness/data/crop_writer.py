@@ -17,13 +17,15 @@ from auharness.data.decode import DECODERS, read_image, scan_video_frames
 from auharness.data.enhance import enhance
 from auharness.data.haar_eyes import Pose, align_by_pose, find_pose, steady
 from auharness.data.landmarks import central_box, make_source, place_mean_shape
-from auharness.data.npy import NpyWriter, sync_folder
+from auharness.data.npy import NpyWriter, open_npy, sync_folder
 from auharness.errors import DataError
 from auharness.records import FrameRecord
 
 __all__ = ["finished_crops", "write_crops"]
 
 _SCHEMA = 1
+_ARRAYS = {"images": ("uint8", 4), "landmarks": ("float32", 3), "valid": ("bool", 1), "frames": ("int32", 1)}
+"""Element type and number of axes of each file."""
 
 Image = npt.NDArray[np.uint8]
 
@@ -58,16 +60,19 @@ def finished_crops(place: Path, root: Path, records: Sequence[FrameRecord]) -> d
     """Return the description of a sequence that holds all wanted frames, or None where it must be made."""
     try:
         meta: dict[str, Any] = json.loads((place / "meta.json").read_text(encoding="utf-8"))
-        frames = np.load(place / "frames.npy")
-    except (OSError, ValueError, EOFError):
-        return None
-    known = {*frames.tolist(), *(bad["frame"] for bad in meta["bad"])}
-    if meta["schema_version"] != _SCHEMA or not known.issuperset(record.frame for record in records):
-        return None
-    if not set(meta["origins"]).issuperset(_origins(records)):
-        return None
-    stamps: dict[str, list[int]] = meta["stamps"]
-    return meta if all(_stamp(root / path) == stamp for path, stamp in stamps.items()) else None
+        arrays = {name: open_npy(place / f"{name}.npy") for name in _ARRAYS}
+        found = {name: (str(array.dtype), array.ndim) for name, array in arrays.items()}
+        if found != _ARRAYS or {len(array) for array in arrays.values()} != {meta["n"]}:
+            return None
+        known = {*arrays["frames"].tolist(), *(bad["frame"] for bad in meta["bad"])}
+        if meta["schema_version"] != _SCHEMA or not known.issuperset(record.frame for record in records):
+            return None
+        if not set(meta["origins"]).issuperset(_origins(records)):
+            return None
+        stamps: dict[str, list[int]] = meta["stamps"]
+        return meta if all(_stamp(root / path) == stamp for path, stamp in stamps.items()) else None
+    except (OSError, ValueError, EOFError, KeyError, TypeError, AttributeError):
+        return None  # damaged: made again
 
 
 def write_crops(folder: Path, root: Path, records: Sequence[FrameRecord], settings: CropSettings) -> dict[str, Any]:

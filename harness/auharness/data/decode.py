@@ -1,6 +1,7 @@
 """Pictures and video frames as RGB arrays; what cannot be decoded is an error that names the file, never a guess."""
 
 import re
+import struct
 from bisect import bisect_left, insort
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,6 +25,9 @@ DECODERS = f"opencv {cv2.__version__}, pyav {av.__version__}, ffmpeg {av.ffmpeg_
 
 # a JPEG marker inside entropy-coded data; FF00 is a stuffed byte, FFD0-FFD7 are restarts, FFFF is filling
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+# JPEG segments that hold height and width; C4, C8 and CC are tables
+_FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_MOST_PIXELS = 2**26
 
 
 def read_image(path: Path) -> Image:
@@ -36,10 +40,15 @@ def read_image(path: Path) -> Image:
         DataError: if the file is missing, empty, truncated or no picture.
     """
     data = _bytes(path)
-    if data.startswith(b"\xff\xd8") and not _jpeg_is_whole(data):
-        raise DataError(f"{path}: expected a whole JPEG file, got one that ends early ({len(data)} bytes)")
-    if data.startswith(b"\x89PNG") and b"IEND" not in data[-16:]:
-        raise DataError(f"{path}: expected a whole PNG file, got one that ends early ({len(data)} bytes)")
+    if data.startswith(b"\xff\xd8"):
+        whole, size = _walk_jpeg(data)
+        if not whole:
+            raise DataError(f"{path}: expected a whole JPEG file, got one that ends early ({len(data)} bytes)")
+        _refuse_vast(path, *size)
+    if data.startswith(b"\x89PNG"):
+        if b"IEND" not in data[-16:]:
+            raise DataError(f"{path}: expected a whole PNG file, got one that ends early ({len(data)} bytes)")
+        _refuse_vast(path, *struct.unpack(">II", data[16:24]))
     try:
         image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as error:
@@ -59,17 +68,29 @@ def _bytes(path: Path) -> bytes:
     return data
 
 
-def _jpeg_is_whole(data: bytes) -> bool:
-    """Walk the segments to the end-of-image marker; a thumbnail's own marker lies inside a segment and is skipped."""
-    position = 2
+def _refuse_vast(path: Path, width: int, height: int) -> None:
+    """Refuse a header of more pixels than any camera of the field has, before memory is taken for them."""
+    if width * height > _MOST_PIXELS:
+        raise DataError(f"{path}: expected at most {_MOST_PIXELS} pixels, got a header of {width} x {height}")
+
+
+def _walk_jpeg(data: bytes) -> tuple[bool, tuple[int, int]]:
+    """Return whether the end-of-image marker is there, and (width, height) of the frame header.
+
+    The segments are walked: a thumbnail's own markers lie inside a segment and are skipped.
+    """
+    position, size = 2, (0, 0)
     while found := _MARKER.search(data, position):
         marker = data[found.end() - 1]
         if marker == 0xD9:
-            return True
+            return True, size
         position = found.end()
+        if marker in _FRAME_HEADERS and len(data) >= position + 7:
+            height, width = struct.unpack(">HH", data[position + 3 : position + 7])
+            size = (width, height)
         if marker not in (0x01, 0xD8):
             position += int.from_bytes(data[position : position + 2], "big")
-    return False
+    return False, size
 
 
 def count_video_frames(path: Path) -> int:

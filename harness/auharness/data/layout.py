@@ -1,12 +1,18 @@
 """Looks around in a vendor's folder, whose names differ in case and spelling from release to release."""
 
+import csv
 import fnmatch
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
+from auharness.data.problems import Problems
 from auharness.errors import DataError
 
-__all__ = ["child", "missing_data", "names_in", "numbered", "read_lines"]
+__all__ = ["child", "csv_rows", "missing_data", "named", "names_in", "numbered", "read_lines", "whole_number"]
+
+DIGITS = 9
+"""Most digits of a number that a vendor writes; more do not fit the index."""
 
 
 def names_in(folder: Path | None) -> list[str]:
@@ -32,6 +38,17 @@ def child(folder: Path | None, *patterns: str) -> Path | None:
     return None
 
 
+def named(folder: Path | None, name: str) -> Path | None:
+    """Return the entry of a folder that has this name, ignoring case; None where none does.
+
+    For names that files give: unlike the patterns of `child`, a star in them is a star.
+    """
+    found = [entry for entry in names_in(folder) if entry.lower() == name.lower()]
+    if folder is None or not found:
+        return None
+    return folder / (name if name in found else found[0])
+
+
 def numbered(folder: Path | None, suffix: str) -> dict[int, list[str]]:
     """Return frame number -> names of the files whose stem is that number, in any zero padding.
 
@@ -44,9 +61,48 @@ def numbered(folder: Path | None, suffix: str) -> dict[int, list[str]]:
     found: dict[int, list[str]] = {}
     for name in names_in(folder):
         stem, dot, extension = name.rpartition(".")
-        if dot + extension.lower() == suffix and stem.isascii() and stem.isdigit():
-            found.setdefault(int(stem), []).append(name)
+        number = whole_number(stem)
+        if dot + extension.lower() == suffix and number is not None:
+            found.setdefault(number, []).append(name)
     return found
+
+
+def whole_number(text: str) -> int | None:
+    """Return the number that a text of at most nine ASCII digits is, else None; zero padding counts as digits.
+
+    >>> whole_number("0643"), whole_number("-1"), whole_number("9" * 10)
+    (643, None, None)
+    """
+    return int(text) if len(text) <= DIGITS and text.isascii() and text.isdigit() else None
+
+
+def csv_rows(path: Path, file: str, problems: Problems) -> Iterator[tuple[int, list[str]]]:
+    """Yield (1-based line, cells without spaces around them) of the header and of every row that is not blank.
+
+    A row with more cells than the header, whose labels may stand under wrong names, is reported instead, and so is a
+    quotation mark that spans lines.
+
+    Args:
+        path: the file.
+        file: its name in the report.
+        problems: hears of rows that cannot be told into cells.
+    """
+    width: int | None = None
+    for line, text in enumerate(read_lines(path), start=1):
+        if text.count('"') % 2:
+            problems.add(file, line, column="row", expected="quotation marks in pairs", got=f"{text:.40}")
+            continue
+        row = next(csv.reader([text], skipinitialspace=True), []) if len(text) <= csv.field_size_limit() else [text]
+        cells = [cell.strip() for cell in row]
+        if width is None:
+            width = len(cells)
+        elif any(cells[width:]):
+            problems.add(
+                file, line, column="row", expected=f"{width} cells as in the header", got=f"{len(cells)} cells"
+            )
+            continue
+        if line == 1 or any(cells):
+            yield line, cells
 
 
 def read_lines(path: Path) -> list[str]:

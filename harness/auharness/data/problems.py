@@ -6,6 +6,8 @@ from auharness.errors import DataError
 
 __all__ = ["Problem", "Problems"]
 
+LONGEST = 200
+"""Characters of a bad value that a message shows."""
 SHOWN = 200
 """Problems that a message lists one by one; the others are counted."""
 
@@ -43,7 +45,8 @@ class Problems:
 
     def add(self, file: str, row: int | None, *, column: str, expected: str, got: str) -> None:
         """Remember one problem; `row` is the 1-based line number or None."""
-        self.items.append(Problem(file, row, column, expected, got))
+        shown = got if len(got) <= LONGEST else f"{got[:LONGEST]}... ({len(got)} characters)"
+        self.items.append(Problem(file, row, column, expected, shown))
 
     def raise_if_any(self, hint: str) -> None:
         """Raise one error that lists all problems in the order of files and rows; `hint` is the next step.

@@ -9,13 +9,11 @@ rows, its positives per AU and, where it is known, its sha256.
 import csv
 import hashlib
 import warnings
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from openpyxl import load_workbook
-from openpyxl.utils.exceptions import InvalidFileException
 
 from auharness.errors import DataError
 from auharness.records import au_name
@@ -153,8 +151,9 @@ def _grids(path: Path) -> list[list[list[str]]]:
             # styles and drop-down lists that openpyxl does not keep have no bearing on the values
             warnings.simplefilter("ignore")
             book = load_workbook(path, data_only=True)
-    except (InvalidFileException, zipfile.BadZipFile, KeyError, ValueError) as error:
-        raise DataError(f"{path}: not a readable xlsx workbook ({error}); get the sheet again") from error
+    except Exception as error:  # on damaged bytes openpyxl raises whatever it stumbles over
+        said = " ".join(f"{error}".split()) or type(error).__name__
+        raise DataError(f"{path}: not a readable xlsx workbook ({said:.200}); get the sheet again") from error
     return [
         [[_text(value) for value in line] for line in sheet.iter_rows(values_only=True)] for sheet in book.worksheets
     ]

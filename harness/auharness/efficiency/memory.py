@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-__all__ = ["peak_bytes", "saved_bytes"]
+__all__ = ["peak_bytes", "ran_out", "saved_bytes"]
 
 
 def peak_bytes(call: Callable[[], object], *, device: torch.device) -> int:
@@ -52,6 +52,15 @@ def saved_bytes(call: Callable[[], object], *, inputs: Iterable[Tensor]) -> int:
         held = call()  # held until all are counted: an address may be used again once it is free
     del held
     return sum(kept.values())
+
+
+def ran_out(error: BaseException) -> bool:
+    """Return whether an error says that memory ran out, on a GPU or in the CPU's allocator.
+
+    >>> ran_out(torch.OutOfMemoryError("CUDA out of memory")), ran_out(RuntimeError("shapes differ"))
+    (True, False)
+    """
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "DefaultCPUAllocator" in str(error)
 
 
 @contextmanager

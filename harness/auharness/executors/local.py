@@ -11,7 +11,9 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import Generic, TypeVar
 
-__all__ = ["run_local"]
+from auharness.executors.environment import ONE_THREAD
+
+__all__ = ["run_local", "start_worker"]
 
 Spec = TypeVar("Spec")
 
@@ -136,7 +138,7 @@ class _Slots(Generic[Spec]):
 
     def _new_pool(self, slot: int) -> ProcessPoolExecutor:
         context = multiprocessing.get_context("spawn")
-        self.pools[slot] = ProcessPoolExecutor(1, mp_context=context, initializer=_start_worker)
+        self.pools[slot] = ProcessPoolExecutor(1, mp_context=context, initializer=start_worker)
         return self.pools[slot]
 
     def _stop(self) -> None:
@@ -147,10 +149,9 @@ class _Slots(Generic[Spec]):
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _start_worker() -> None:
+def start_worker() -> None:
     """One thread for numerical libraries; the parent decides what an interrupt means, and its death ends the worker."""
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ[name] = "1"
+    os.environ.update(ONE_THREAD)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

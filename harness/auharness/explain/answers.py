@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from auharness.explain.loaded import LoadedRun, Sample
 from auharness.results.schema import UnitRecord
 
-__all__ = ["Answer", "answer_of", "outputs_of", "surest"]
+__all__ = ["Answer", "answer_of", "outputs_of", "probabilities", "surest", "threshold_of"]
 
 EACH = 2
 """So many right and so many wrong answers are shown unasked."""
@@ -46,12 +46,12 @@ def answer_of(sample: Sample, output: str, scores: NDArray[np.float64]) -> Answe
     """
     unit = sample.unit
     place = unit.outputs.index(output)
-    score, probability = float(scores[place]), float(_probabilities(unit, scores[None])[0, place])
+    score, probability = float(scores[place]), float(probabilities(unit, scores[None])[0, place])
     if unit.kind == "classes":
         said = unit.columns[int(np.argmax([scores[unit.outputs.index(name)] for name in unit.columns]))]
         true = next((name for name, value in sample.truth.items() if value == 1), None)
         return Answer(score, probability, said, true or "unknown", None if true is None else said == true)
-    present = score >= _threshold(unit, output)
+    present = score >= threshold_of(unit, output)
     value = sample.truth.get(output, -1)
     words = {1: "present", 0: "absent", -1: "unknown"}
     right = None if value < 0 else present == bool(value)
@@ -70,7 +70,7 @@ def outputs_of(sample: Sample, scores: NDArray[np.float64]) -> list[str]:
     found = [
         name
         for name in unit.columns
-        if sample.truth[name] == 1 or scores[unit.outputs.index(name)] >= _threshold(unit, name)
+        if sample.truth[name] == 1 or scores[unit.outputs.index(name)] >= threshold_of(unit, name)
     ]
     return found or [max(unit.columns, key=lambda name: float(scores[unit.outputs.index(name)]))]
 
@@ -111,7 +111,7 @@ def _candidates(run: LoadedRun, unit: UnitRecord) -> pd.DataFrame:
             "sure": np.sort(scores[:, places], axis=1)[:, -1] - np.sort(scores[:, places], axis=1)[:, -2],
         }
         return pd.DataFrame(made)[known].assign(unit_id=unit.unit_id)
-    margin = scores[:, places] - np.array([_threshold(unit, name) for name in unit.columns])
+    margin = scores[:, places] - np.array([threshold_of(unit, name) for name in unit.columns])
     present = margin >= 0
     # an AU that is rightly not found has nothing to show
     shown = (truth >= 0) & ((truth == 1) | present)
@@ -125,15 +125,15 @@ def _candidates(run: LoadedRun, unit: UnitRecord) -> pd.DataFrame:
     return pd.DataFrame(made).assign(unit_id=unit.unit_id)
 
 
-def _threshold(unit: UnitRecord, output: str) -> float:
-    """The decision value of a score; of an output that is not scored the plain one."""
+def threshold_of(unit: UnitRecord, output: str) -> float:
+    """Return the score from which on an output counts as present; of an output that is not scored the plain one."""
     if output in unit.columns and unit.thresholds:
         return unit.thresholds[unit.columns.index(output)]
     return 0.5 if unit.score_kind == "probability" else 0.0
 
 
-def _probabilities(unit: UnitRecord, scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return `[N,A]`; NaN for margins."""
+def probabilities(unit: UnitRecord, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the probabilities of scores `[N,A]`; NaN for margins."""
     if unit.score_kind == "probability":
         return scores
     if unit.score_kind == "margin":

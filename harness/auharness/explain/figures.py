@@ -14,6 +14,8 @@ __all__ = [
     "COLOURS",
     "INK",
     "MUTED",
+    "Made",
+    "has_matplotlib",
     "new_canvas",
     "new_figure",
     "overlay",
@@ -28,6 +30,9 @@ COLOURS: Final = "inferno"
 INK: Final = "#222222"
 MUTED: Final = "#8a8a8a"
 
+Made = dict[str, Any]
+"""One picture: its kind, path and what it shows, as JSON can hold it."""
+
 _STRONGEST = 0.72
 """Opacity of the highest value, so that the face remains to be seen."""
 
@@ -38,10 +43,17 @@ def require_matplotlib() -> None:
     Raises:
         DataError: if it is not installed.
     """
+    if not has_matplotlib():
+        raise DataError("explain draws with matplotlib, which is not installed; pip install 'auharness[viz]'")
+
+
+def has_matplotlib() -> bool:
+    """Return whether matplotlib can be imported, and import it."""
     try:
         import matplotlib.figure  # noqa: F401  # only whether it is there
     except ImportError:
-        raise DataError("explain draws with matplotlib, which is not installed; pip install 'auharness[viz]'") from None
+        return False
+    return True
 
 
 def new_figure(width: float, height: float, **options: Any) -> Any:
@@ -101,5 +113,6 @@ def overlay(image: NDArray[np.float32], values: NDArray[np.float32]) -> NDArray[
 
     grey = image.mean(axis=-1, keepdims=True)
     colour = np.asarray(colormaps[COLOURS](values), np.float32)[..., :3]
-    opacity = _STRONGEST * np.sqrt(values)[..., None]
+    # steep, but not at 0, where it would draw a border around what has no evidence
+    opacity = _STRONGEST * (values * (2 - values))[..., None]
     return np.asarray((1 - opacity) * grey + opacity * colour, np.float32)

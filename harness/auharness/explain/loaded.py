@@ -17,10 +17,11 @@ from auharness.data.cache import CropCache
 from auharness.data.index import Index, build_index
 from auharness.data.roots import locate_root
 from auharness.errors import DataError, IntegrityError, UsageError, near
+from auharness.explain.run_pictures import run_name
 from auharness.records import Fold
 from auharness.results.atomic import file_digest
 from auharness.results.schema import UnitRecord
-from auharness.results.store import PREDICTIONS, WEIGHTS, RunFolder
+from auharness.results.store import WEIGHTS, RunFolder
 from auharness.runner.inputs import Inputs, gather
 from auharness.runner.parts import make_source, make_task, part_at
 from auharness.runner.plan import crop_settings
@@ -47,7 +48,7 @@ class Data:
     seed: int = 0
     """Seed of the stand-in."""
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """`{"data": {dataset: {key: value}}}` as the run was given."""
+    """`{"data": {dataset: {key: value}}}` in place of what the record says."""
     device: str = "auto"
     more: bool = False
     """Whether they may hold other rows than the run was made on, such as test frames that came later."""
@@ -98,8 +99,7 @@ class LoadedRun:
     @property
     def name(self) -> str:
         """Model and presets, as a picture calls the run."""
-        extra = [name for name in self.record.preset.split(",") if name not in ("", "paper", "tiny")]
-        return " ".join((self.record.model, *extra))
+        return run_name(self.record)
 
     @property
     def has_weights(self) -> bool:
@@ -115,11 +115,7 @@ class LoadedRun:
         """
         frames = []
         for unit in self.units:
-            path = self.folder.unit_folder(unit.unit_id) / PREDICTIONS
-            try:
-                frame = pd.read_parquet(path)
-            except (OSError, ValueError) as error:
-                raise IntegrityError(f"{path}: expected readable predictions: {error}") from None
+            frame = self.folder.predictions(unit.unit_id)
             final = frame[frame["epoch"].isna()] if "epoch" in frame else frame
             frames.append(final.assign(unit_id=unit.unit_id, fold=unit.fold, seed=unit.seed))
         return pd.concat(frames, ignore_index=True)
@@ -236,7 +232,7 @@ class LoadedRun:
             data_roots=dict(self.data.roots) or None,
             data_size=size if size in DATA_SIZES else None,
             data_seed=self.data.seed,
-            settings=dict(self.data.settings) or None,
+            settings=self._data_settings(unit) or None,
         )
         return gather(request)
 
@@ -274,8 +270,7 @@ class LoadedRun:
         plugin, index = self.plugin(unit), self.index
         train = index.rows(self.fold(unit).train_ids, key=self.inputs.protocol.key)
         labels = index.labels(unit.outputs)
-        dataset = self.inputs.protocol.train_on[0]
-        task = make_task(index, unit.outputs, train, labels=labels, plugin=plugin, dataset=dataset)
+        task = make_task(index, unit.outputs, train, labels=labels, plugin=plugin, protocol=self.inputs.protocol)
         # as in training, for what is drawn and not stored
         seed_all(derive_seed(unit.seed, unit.fold), "build")
         return plugin, plugin.build(task)
@@ -292,6 +287,13 @@ class LoadedRun:
                     f"{self.folder.path.name} was made on {self.record.data_origin} data that lie elsewhere; give them "
                     f"with --data-root {name}=PATH or AUHARNESS_DATA"
                 )
+
+    def _data_settings(self, unit: UnitRecord) -> dict[str, Any]:
+        """How the run read its data; of an old record only what is given."""
+        given = self.data.settings.get("data", {})
+        names = [*unit.data.settings, *(name for name in given if name not in unit.data.settings)]
+        found = {name: {**unit.data.settings.get(name, {}), **given.get(name, {})} for name in names}
+        return {"data": found} if found else {}
 
     def _load_weights(self, module: nn.Module, unit: UnitRecord) -> None:
         path = self.folder.unit_folder(unit.unit_id) / WEIGHTS

@@ -10,14 +10,17 @@ import pandas as pd
 
 from auharness.errors import UsageError
 from auharness.explain.answers import outputs_of, surest
-from auharness.explain.confusion import confusion_table, draw_confusion, total_confusion
-from auharness.explain.curves import curve_table, draw_curves, epoch_scores
-from auharness.explain.figures import require_matplotlib
+from auharness.explain.confusion import confusion_table
+from auharness.explain.figures import Made, require_matplotlib
 from auharness.explain.loaded import LoadedRun, Network, Sample
 from auharness.explain.maps import answers_of, chosen_layers, chosen_outputs, sample_maps
 from auharness.explain.mean_maps import draw_mean_maps, mean_maps, region_table, save_mean_maps
-from auharness.explain.sample_pictures import Made, draw_comparison, draw_sample, draw_sample_traces
+from auharness.explain.run_pictures import draw_run_confusion, draw_run_curves
+from auharness.explain.sample_pictures import draw_comparison, draw_sample, draw_sample_traces
+from auharness.explain.window_pictures import draw_window, outputs_worth_a_look
+from auharness.explain.windows import stretch_of, surest_stretches, window_traces
 from auharness.results.atomic import write_bytes
+from auharness.scoring.curves import write_curves
 
 __all__ = ["Asked", "compare_runs", "explain_run"]
 
@@ -54,6 +57,8 @@ def explain_run(run: LoadedRun, asked: Asked, out: Path, *, tell: Tell) -> list[
     """
     require_matplotlib()
     chosen_outputs(run, asked.outputs)
+    if run.has_weights and run.plugin(run.units[0]).per_frame:
+        return _windows(run, asked, out, tell)
     if asked.samples:
         wanted = [(run.sample(name, training=asked.training), asked.outputs) for name in asked.samples]
         _check_maps(run)
@@ -109,35 +114,44 @@ def _check_maps(run: LoadedRun) -> None:
     """Refuse a run without anything to map, before its data are looked for."""
     if not run.has_weights:
         raise UsageError(f"{run.folder.path.name}: {run.record.model} left no weights, so there is nothing to map")
-    if run.index.kind == "frame-multilabel" and run.plugin(run.units[0]).preprocess.frames > 1:
-        raise UsageError(f"{run.record.model} answers for each frame of a window; one frame or one clip can be mapped")
+    if run.plugin(run.units[0]).per_frame:
+        raise UsageError(
+            f"{run.record.model} answers for each frame of a window, which is not drawn beside other runs; explain "
+            f"{run.folder.path.name} alone"
+        )
     chosen_layers(run.network(run.units[0]), ())
 
 
 def _curves(run: LoadedRun, out: Path, tell: Tell) -> list[Made]:
-    table = pd.concat([part for part in (curve_table(run.folder), epoch_scores(run.folder)) if len(part)] or [_NOTHING])
-    if table.empty:
+    made = draw_run_curves(run.folder, out)
+    if made is None:
         tell(f"{run.record.model} logged no epochs, so there are no training curves")
         return []
-    title = f"{run.name} on {run.record.protocol}: training of {_count(len(run.units), 'unit')}"
-    path = draw_curves(table, out / "curves.png", title=title)
-    _write_csv(table, out / "curves.csv")
-    return [{"kind": "curves", "path": str(path), "quantities": list(dict.fromkeys(table["quantity"]))}]
-
-
-_NOTHING = pd.DataFrame({"quantity": []})
+    write_curves(run.folder, out)
+    return [made]
 
 
 def _confusion(run: LoadedRun, out: Path) -> list[Made]:
-    if not run.multiclass:
+    made = draw_run_confusion(run.folder, out)
+    if made is None:
         return []
-    counts = total_confusion(run.units)
-    folds, seeds = len({unit.fold for unit in run.units}), len({unit.seed for unit in run.units})
-    title = f"{run.name} on {run.record.protocol}: {counts.sum()} test clips of {_count(folds, 'fold')}"
-    title += f", {_count(seeds, 'seed')}" if seeds > 1 else ""
-    path = draw_confusion(counts, run.columns, out / "confusion.png", title=title)
     _write_csv(confusion_table(run.units), out / "confusion.csv")
-    return [{"kind": "confusion", "path": str(path), "classes": list(run.columns), "counts": counts.tolist()}]
+    return [made]
+
+
+def _windows(run: LoadedRun, asked: Asked, out: Path, tell: Tell) -> list[Made]:
+    """Stretches of recordings, of a model that answers for each frame: those asked for, or the surest answers."""
+    if asked.layers:
+        raise UsageError(
+            f"{run.record.model} answers for each frame of a window: no layer is mapped; leave --layer out"
+        )
+    made = [] if asked.samples else _curves(run, out, tell)
+    stretches = [stretch_of(run, name, training=asked.training) for name in asked.samples] or surest_stretches(run)
+    for stretch in stretches:
+        tell(f"{stretch.recording}: fold {stretch.sample.unit.fold}")
+        found = window_traces(run, stretch)
+        made.append(draw_window(run, found, outputs_worth_a_look(found, asked.outputs), out))
+    return made
 
 
 def _means(run: LoadedRun, asked: Asked, out: Path, tell: Tell) -> list[Made]:
@@ -151,6 +165,11 @@ def _means(run: LoadedRun, asked: Asked, out: Path, tell: Tell) -> list[Made]:
     save_mean_maps(found, out / "classes.npz")
     regions = region_table(found)
     _write_csv(regions, out / "regions.csv")
+    if not found.n_shares.any():
+        tell(
+            "no frame has landmarks of its own, so there are no shares of regions; for them repeat the run with "
+            "--set preprocess.landmarks=haar, mediapipe or npz:FOLDER"
+        )
     return [{"kind": "mean maps", "path": str(path), "regions": regions.to_dict(orient="records")}]
 
 
@@ -180,10 +199,6 @@ def _deepest(network: Network, asked: Sequence[str]) -> dict[str, Any]:
     if asked and not own:
         return chosen_layers(network, asked)
     return chosen_layers(network, own or list(network.layers)[-1:])
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _write_csv(table: pd.DataFrame, path: Path) -> None:

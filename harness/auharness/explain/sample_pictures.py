@@ -2,20 +2,16 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from auharness.explain.figures import save_arrays
+from auharness.explain.figures import Made, save_arrays
 from auharness.explain.loaded import LoadedRun, Network, Sample
 from auharness.explain.maps import SampleMaps
 from auharness.explain.strip import StripRow, draw_strip
 from auharness.explain.traces import draw_traces
 
-__all__ = ["Made", "draw_comparison", "draw_sample", "draw_sample_traces"]
-
-Made = dict[str, Any]
-"""One picture: its kind, path and what it shows, as JSON can hold it."""
+__all__ = ["draw_comparison", "draw_sample", "draw_sample_traces"]
 
 
 def draw_sample(run: LoadedRun, item: SampleMaps, out: Path, *, per_frame: bool) -> Made:

@@ -7,7 +7,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["EMOTION_AUS", "au_weights"]
+from auharness.features.au_scores import au_scores
+
+__all__ = ["EMOTION_AUS", "au_weights", "clip_weights"]
 
 EMOTION_AUS: Final[Mapping[str, tuple[int, ...]]] = MappingProxyType(
     {
@@ -58,3 +60,26 @@ def au_weights(
     agreement[~known] = agreement[known].mean() if known.any() else 0.0
     weights = 1 + strength * agreement
     return (weights / weights.mean()).astype(np.float32)
+
+
+def clip_weights(
+    landmarks: npt.NDArray[np.float32],
+    valid: npt.NDArray[np.bool_],
+    labels: Sequence[str | None],
+    *,
+    strength: float = 1.0,
+) -> npt.NDArray[np.float32]:
+    """Return `au_weights` of clips `[N]` by their own landmarks: mean 1 over those with a label, 1 for the others.
+
+    Args:
+        landmarks: `[N,T,68,2]` in pixels.
+        valid: `[N,T]`, whether a face was found.
+        labels: the emotion of each clip; None is not coded.
+        strength: 0 gives weight 1 to all.
+    """
+    weights = np.ones(len(labels), np.float32)
+    coded = [number for number, label in enumerate(labels) if label is not None]
+    if coded:
+        peaks = [au_scores(landmarks[number], valid=valid[number]).peaks() for number in coded]
+        weights[coded] = au_weights(peaks, [str(labels[number]) for number in coded], strength=strength)
+    return weights

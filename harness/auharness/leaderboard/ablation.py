@@ -148,7 +148,8 @@ class _Model:
     @property
     def others(self) -> tuple[str, ...]:
         """Other models that are controls."""
-        return tuple(name for name in self.controls if self.plugin and name not in self.plugin.presets)
+        presets = set(self.plugin.presets if self.plugin else ())
+        return tuple(name for name in self.controls if not set(name.split(",")) <= presets)
 
     @cached_property
     def full(self) -> str:
@@ -167,8 +168,10 @@ class _Model:
         presets = entry.run.preset.split(",")
         if entry.run.model != self.name:
             return _Place(entry.run.model, tuple(presets), "", self._own_settings(entry))
-        named = [name for name in presets if name in (*self.variants, *self.controls)]
-        rows = named or ([self.full] if self.full else [])
+        parts = {part for name in (*self.variants, *self.controls) for part in name.split(",")}
+        named = [name for name in presets if name in parts]
+        both = [name for name in (*self.variants, *self.controls) if sorted(name.split(",")) == sorted(named)]
+        rows = both if named else [self.full] if self.full else []
         crossed = [name for name in presets if self.plugin and name in self.plugin.crossed]
         if len(rows) != 1 or len(crossed) > 1:
             return None
@@ -189,7 +192,9 @@ class _Model:
         place, settings = self.place(entry), entry.first.settings
         if place is None or place.row in self.others:
             return place is not None
-        free = set(self.plugin.presets.get(place.row, ())) if self.plugin and place.row in self.controls else set()
+        free: set[str] = set()
+        if self.plugin and place.row in self.controls:
+            free = {key for name in place.row.split(",") for key in self.plugin.presets.get(name, ())}
         if self.plugin is not None and self.everywhere(place.row):
             free |= {key for name in self.plugin.crossed for key in self.plugin.presets[name]}
         wanted = {key: value for key, value in table.setting.items() if key not in free}
@@ -201,7 +206,8 @@ class _Model:
         if self.plugin is None or place is None or place.row in self.others:
             return None
         if place.row not in self._starts:
-            self._starts[place.row] = resolve(self.plugin, dataset=self.dataset, presets=(place.row,)).plugin.init
+            presets = place.row.split(",")
+            self._starts[place.row] = resolve(self.plugin, dataset=self.dataset, presets=presets).plugin.init
         wanted = self._starts[place.row]
         found = str(entry.first.settings.get("init", wanted))
         return None if found == wanted else (found, wanted)

@@ -9,18 +9,23 @@ from functools import partial
 from pathlib import Path
 
 from auharness import registry
+from auharness.bench.rows import Time, read_rows
 from auharness.errors import DataError, InconclusiveError, IntegrityError
 from auharness.leaderboard.ablation_figure import ablation_digest, ablation_picture, draw_ablation
+from auharness.leaderboard.cost import FOLDER, cost_digest, cost_picture, draw_cost, drawn, efficiency_files, read_costs
 from auharness.leaderboard.entries import Entry, read_entries, read_entry
 from auharness.leaderboard.export import page_csv, page_json
 from auharness.leaderboard.figure import Picture, draw_generalisation, is_drawn
 from auharness.leaderboard.generalisation import generalisations
+from auharness.leaderboard.levels import best_constant
 from auharness.leaderboard.memory import Memory
 from auharness.leaderboard.overview import overview_text
 from auharness.leaderboard.page import Page, make_page
 from auharness.leaderboard.scaling import scaling_files, scaling_pictures, scaling_points
+from auharness.leaderboard.tables import NAMES
 from auharness.leaderboard.text import page_text
 from auharness.results.atomic import write_bytes, write_json
+from auharness.results.lines import lines_text
 from auharness.results.store import UNIT, RunFolder, iter_runs
 from auharness.results.verify import verify_run
 from auharness.scaling.point import read_points
@@ -29,7 +34,7 @@ from auharness.scoring import clip_hits, names_clips, sum_clips
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["add_run", "add_scaling", "build_boards", "check_boards", "write_page", "write_scaling"]
+__all__ = ["add_bench", "add_run", "add_scaling", "build_boards", "check_boards", "write_page", "write_scaling"]
 
 DATA = "data"
 MEMORY = ".memory"
@@ -131,8 +136,29 @@ def add_scaling(path: Path, boards: Path) -> Path:
     target = boards / DATA / "scaling" / path.name
     merged = read_points([target]) if target.is_file() else []
     new = {point.key: point for point in (*merged, *points)}
-    write_bytes(target, "".join(f"{point.model_dump_json(exclude_defaults=True)}\n" for point in new.values()).encode())
+    write_bytes(target, lines_text(new.values()).encode())
     return target
+
+
+def add_bench(path: Path, boards: Path) -> tuple[Path, int]:
+    """Copy the rows of `auharness bench` to `data/bench/`, without times of CPUs; rows measured anew replace old ones.
+
+    Returns:
+        The copy, and the number of rows that were left out.
+
+    Raises:
+        IntegrityError: if a line is not a row.
+        DataError: if there is no row for a board.
+    """
+    rows = read_rows([path])
+    kept = [row for row in rows if not isinstance(row, Time) or row.machine.kind != "cpu"]
+    if not kept:
+        raise DataError(f"{path}: no count and no time of a GPU in it; run 'auharness bench --counts-only' first")
+    target = boards / DATA / FOLDER / path.name
+    new = {(row.what, *row.key): row for row in (*read_rows([target]), *kept)}
+    ordered = sorted(new.values(), key=lambda row: (row.what, row.model, row.preset, row.dataset, str(row.key)))
+    write_bytes(target, lines_text(ordered).encode())
+    return target, len(rows) - len(kept)
 
 
 def build_boards(boards: Path) -> list[Path]:
@@ -215,7 +241,8 @@ def _everything(boards: Path, *, remember: bool) -> tuple[dict[str, str], dict[s
     shipped = {name for name, found in registry.offers("protocol").items() if found[0].package == "auharness"}
     names = sorted(shipped | {entry.run.protocol for entry in entries})
     memories = {name: Memory(boards / DATA / MEMORY / f"{name}.json") for name in names}
-    pages = {name: make_page(boards / DATA, name, memory=memories[name]) for name in names}
+    own = {name: [entry for entry in entries if entry.run.protocol == name] for name in names}
+    pages = {name: make_page(boards / DATA, name, memory=memories[name], entries=own[name]) for name in names}
     _refuse_clips(boards, pages)
     for memory in memories.values() if remember else ():
         memory.save()
@@ -224,12 +251,15 @@ def _everything(boards: Path, *, remember: bool) -> tuple[dict[str, str], dict[s
     }
     figures = {f"generalisation-{found.name}.png": found for found in generalisations(pages)}
     points = scaling_points(boards / DATA)
-    texts |= scaling_files(points, head=GENERATED)
-    texts["README.md"] = overview_text(pages, figures, head=GENERATED, scaling=bool(points))
-    drawn: dict[str, Picture] = {
+    efficiency = efficiency_files(read_costs(boards / DATA), head=GENERATED)
+    texts |= scaling_files(points, head=GENERATED) | efficiency
+    texts["README.md"] = overview_text(
+        pages, figures, head=GENERATED, scaling=bool(points), efficiency=bool(efficiency)
+    )
+    pictures: dict[str, Picture] = {
         name: (found.digest, partial(draw_generalisation, found)) for name, found in figures.items()
     }
-    return texts, drawn | scaling_pictures(points) | _ablation_pictures(pages)
+    return texts, pictures | scaling_pictures(points) | _ablation_pictures(pages) | _cost_pictures(pages)
 
 
 def _ablation_pictures(pages: Mapping[str, Page]) -> dict[str, Picture]:
@@ -239,6 +269,21 @@ def _ablation_pictures(pages: Mapping[str, Page]) -> dict[str, Picture]:
         for model in dict.fromkeys(ablation.model for ablation in page.ablations if ablation.rows):
             own = [ablation for ablation in page.ablations if ablation.model == model]
             found[ablation_picture(name, model)] = (ablation_digest(own), partial(draw_ablation, own))
+    return found
+
+
+def _cost_pictures(pages: Mapping[str, Page]) -> dict[str, Picture]:
+    """Score against cost for each protocol with enough rows of which both are known."""
+    found: dict[str, Picture] = {}
+    for name, page in pages.items():
+        lines = drawn(page.cost_lines())
+        if lines:
+            floor = best_constant(page.floors) or max(page.floors.items(), default=None, key=lambda item: item[1])
+            # those of the published data say nothing of a stand-in
+            shown = None if floor is None or lines[0].rendered else (floor[0], round(100 * floor[1], 2))
+            score = NAMES.get(page.protocol.headline, page.protocol.headline)
+            draw = partial(draw_cost, lines, title=f"{name}: {score} against cost", score=score, floor=shown)
+            found[cost_picture(name)] = (cost_digest(lines, shown), draw)
     return found
 
 

@@ -72,8 +72,7 @@ def class_making_table(rows: Sequence[BoardRow], *, reasons: bool = False) -> st
     lines = []
     for row in rows:
         cells = making_cells(row, reasons)
-        renamed = {"clips" if name == "frames" else name: value for name, value in cells.items()}
-        lines.append({name: value for name, value in renamed.items() if name not in ("subjects", "threshold")})
+        lines.append({name: value for name, value in cells.items() if name not in ("subjects", "threshold")})
     return table_text(lines)
 
 

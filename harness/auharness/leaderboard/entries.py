@@ -6,10 +6,12 @@ from functools import cached_property
 from pathlib import Path
 
 from auharness.errors import IntegrityError
+from auharness.metrics import FoldCounts
 from auharness.results.atomic import digest
 from auharness.results.looks import DataKey, data_key
 from auharness.results.schema import RunRecord, UnitRecord
 from auharness.results.store import UNIT, RunFolder, iter_runs
+from auharness.scoring import fold_counts
 
 __all__ = ["Entry", "newest", "read_entries", "read_entry"]
 
@@ -52,6 +54,11 @@ class Entry:
         return data_key(self.first)
 
     @cached_property
+    def counts(self) -> list[FoldCounts]:
+        """Counts of each fold, summed over the seeds."""
+        return fold_counts(self.units)
+
+    @cached_property
     def key(self) -> str:
         """What is one row: model, preset, settings, weights and data; only the newest run of it is shown."""
         unit = self.first
@@ -67,7 +74,7 @@ class Entry:
             return f"{len(self.folds)} of {self.run.folds_total} folds"
         left_out = sum(unit.n_dropped.get("without prediction", 0) for unit in self.units)
         if left_out:
-            return f"{left_out} test frames left out"
+            return f"{left_out} without prediction left out"
         if any("test-oracle" in (unit.selection, unit.threshold) for unit in self.units):
             return "test-oracle"
         return ""

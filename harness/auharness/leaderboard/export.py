@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
+from auharness.leaderboard.cost import cost_of
 from auharness.leaderboard.escape import csv_cell, json_text
 from auharness.leaderboard.levels import equal_constants
 from auharness.leaderboard.page import Page
@@ -20,6 +21,8 @@ __all__ = ["page_csv", "page_json", "page_records"]
 EXPORT_VERSION = 1
 FIRST = ("section", "origin", "rank", "model", "preset", "score")
 """Columns that every csv has, also without rows."""
+COSTS = ("parameters", "trainable", "macs", "flops", "coverage", "input_bytes", "peak_bytes")
+"""What is known of a network's cost, see `bench/rows.py`."""
 
 
 def page_json(page: Page) -> str:
@@ -41,7 +44,7 @@ def page_json(page: Page) -> str:
             "published_floors": page.floors,
             "rows": list(page_records(page)),
             "looks": [
-                {"section": f"{origin} {size}".strip(), "data_digest": data, "models": found.by_model}
+                {"section": f"{origin} {size}".strip(), "data": list(data), "models": found.by_model}
                 for (origin, size, data), found in page.looks.items()
             ],
             "audit": audits,
@@ -66,11 +69,21 @@ def page_records(page: Page) -> Iterator[dict[str, Any]]:
     for table in page.tables:
         section = f"{table.origin} {table.size}".strip()
         for row in (*table.rows, *table.unranked):
-            yield {"section": section, "origin": "measured", **_measured(row), "data_digest": table.digest}
+            yield {"section": section, "origin": "measured", **_measured(row), "data_digest": table.digest} | _cost(
+                page, row
+            )
         if table.rows:
             yield from _floors(section, table)
     for reported in page.reported:
         yield from _reported(page, reported)
+
+
+def _cost(page: Page, row: BoardRow) -> dict[str, Any]:
+    """Counts of one sample, where the row's network was counted."""
+    cost = cost_of(page.protocol, row, page.costs)
+    if cost is None:
+        return {}
+    return {"cost": {name: getattr(cost.count, name) for name in COSTS} | {"latency": cost.latency or None}}
 
 
 def _measured(row: BoardRow) -> dict[str, Any]:
@@ -108,6 +121,7 @@ def _measured(row: BoardRow) -> dict[str, Any]:
         "n_published": score.n_published,
         "n_subjects": score.n_subjects,
         "n_dropped": dropped_rows(row.entry.units),
+        "n_dropped_frames": max(unit.n_dropped_frames for unit in row.entry.units),
         "n_no_face": score.n_no_face,
         "selection": unit.selection,
         "threshold": unit.threshold,
@@ -119,6 +133,7 @@ def _measured(row: BoardRow) -> dict[str, Any]:
         "data_origin": unit.data.origin,
         "data_size": unit.data.size,
         "data_verified": unit.data.verified,
+        "data_settings": unit.data.settings,
         "protocol_version": unit.protocol_version,
     }
 

@@ -12,7 +12,14 @@ from auharness.leaderboard.tables import percent, table_text
 __all__ = ["overview_text"]
 
 
-def overview_text(pages: Mapping[str, Page], figures: Mapping[str, Generalisation], *, head: str, scaling: bool) -> str:
+def overview_text(
+    pages: Mapping[str, Page],
+    figures: Mapping[str, Generalisation],
+    *,
+    head: str,
+    scaling: bool,
+    efficiency: bool = False,
+) -> str:
     """Return the index as markdown.
 
     Args:
@@ -20,6 +27,7 @@ def overview_text(pages: Mapping[str, Page], figures: Mapping[str, Generalisatio
         figures: file name of a picture -> what it shows.
         head: the first line.
         scaling: whether there is a page of the scaling suite.
+        efficiency: whether there is a page of what models cost.
     """
     parts = [
         head,
@@ -30,6 +38,8 @@ def overview_text(pages: Mapping[str, Page], figures: Mapping[str, Generalisatio
         "matrix per fold and seed and no clip by itself.",
         table_text([_line(page) for page in pages.values()]),
     ]
+    if efficiency:
+        parts.append("[What models cost](efficiency.md): parameters, MACs, FLOPs and memory of every model.")
     if scaling:
         parts.append("[How TTT, Mamba and attention scale](mixer-scaling.md): time and memory against sequence length.")
     for name, found in figures.items():

@@ -1,5 +1,6 @@
 """What stands on the page of a protocol, before it becomes text."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -7,14 +8,15 @@ from auharness import registry
 from auharness.api import ProtocolPlugin
 from auharness.leaderboard.ablation import Ablation, measured_ablations
 from auharness.leaderboard.audit import Finding, audit_table
-from auharness.leaderboard.entries import newest, read_entries
+from auharness.leaderboard.cost import Costs, Line, cost_lines, read_costs
+from auharness.leaderboard.entries import Entry, newest, read_entries
 from auharness.leaderboard.levels import Levels
 from auharness.leaderboard.memory import Memory
 from auharness.leaderboard.published import published_clips, published_floors, published_levels, published_tests
 from auharness.leaderboard.reported import ReportedTable, read_reported
 from auharness.leaderboard.rows import BoardRow, BoardTable, make_tables
 from auharness.leaderboard.usual import own_settings, usual_settings
-from auharness.results.looks import DataKey, Looks, read_looks
+from auharness.results.looks import Looks, PartKey, read_looks
 
 __all__ = ["Page", "make_page"]
 
@@ -31,8 +33,10 @@ class Page:
     ablations: tuple[Ablation, ...] = ()
     broken: tuple[str, ...] = field(default=())
     """Run folders that could not be read."""
-    looks: dict[DataKey, Looks] = field(default_factory=dict)
-    """Data -> how often its test part was looked at."""
+    looks: dict[PartKey, Looks] = field(default_factory=dict)
+    """Test part -> how often it was looked at."""
+    costs: Costs = field(default_factory=Costs)
+    """What is known of the cost of models."""
 
     def levels(self, table: ReportedTable) -> Levels:
         """Return what predictors that see nothing score in the metric of a reported table; empty if not known."""
@@ -64,6 +68,10 @@ class Page:
                 found[printed.method] = max(exact, key=lambda row: (row.entry.written, row.entry.folder))
         return found
 
+    def cost_lines(self) -> list[Line]:
+        """Return the measured and reported rows whose cost is known, as they stand on the page."""
+        return cost_lines(self.protocol, self.tables, self.reported, self.costs)
+
     def _other_clips(self, table: ReportedTable) -> tuple[str, int, int] | None:
         """The tested data set of which the text states another number of clips than is published, and both numbers."""
         for dataset in self.protocol.test_on:
@@ -73,16 +81,22 @@ class Page:
         return None
 
 
-def make_page(root: Path, protocol: str, *, memory: Memory) -> Page:
+def make_page(root: Path, protocol: str, *, memory: Memory, entries: Sequence[Entry] | None = None) -> Page:
     """Return the page of a protocol from the complete runs below a folder.
+
+    Args:
+        root: the folder.
+        protocol: name of the plugin.
+        memory: of intervals and p-values.
+        entries: its runs, all readable, where they have been read already.
 
     Raises:
         UsageError: if no plugin has the name.
         IntegrityError: if the reported file of the protocol is damaged.
     """
     plugin = registry.load("protocol", protocol)
-    entries, broken = read_entries(root, protocol=protocol)
-    rows = newest(entries)
+    found, broken = read_entries(root, protocol=protocol) if entries is None else (entries, [])
+    rows = newest(found)
     reported = read_reported(plugin)
     return Page(
         protocol=plugin(),
@@ -92,4 +106,5 @@ def make_page(root: Path, protocol: str, *, memory: Memory) -> Page:
         ablations=tuple(measured_ablations(plugin(), rows, reported, memory=memory)),
         broken=tuple(broken),
         looks=read_looks(root, protocol),
+        costs=read_costs(root),
     )

@@ -10,8 +10,8 @@ from auharness.errors import InconclusiveError
 from auharness.leaderboard.entries import Entry
 from auharness.leaderboard.memory import Memory
 from auharness.metrics import FoldCounts, metric
-from auharness.results.looks import DataKey
-from auharness.scoring import Score, clip_folds, fold_counts, score_units
+from auharness.results.looks import PartKey, part_key
+from auharness.scoring import Score, clip_folds, score_units
 from auharness.statistics import shared_ranks
 
 __all__ = [
@@ -68,9 +68,9 @@ class BoardTable:
     unranked: tuple[BoardRow, ...]
 
     @property
-    def key(self) -> DataKey:
-        """Which data the rows stand on."""
-        return self.origin, self.size, self.digest
+    def part(self) -> PartKey:
+        """Whose test part the rows are scored on, in any version of the data."""
+        return part_key((*self.rows, *self.unranked)[0].entry.first)
 
     @property
     def floors(self) -> Score:
@@ -121,7 +121,7 @@ def _may_rank(protocol: ProtocolPlugin, entry: Entry) -> bool:
 def _row(protocol: ProtocolPlugin, entry: Entry, difference: str, memory: Memory) -> BoardRow:
     score = score_units(protocol, entry.units, interval=False)
     how: Any = score.aggregation  # `aggregate` refuses an unknown one
-    folds: Sequence[FoldCounts] | None = fold_counts(entry.units)
+    folds: Sequence[FoldCounts] | None = entry.counts
     if entry.clips_summed:
         folds = clip_folds(entry.units, entry.run.hits, metric(score.metric))
     interval = None
@@ -140,14 +140,13 @@ def _ranked(protocol: ProtocolPlugin, rows: list[BoardRow], memory: Memory) -> l
     """Return rows best first; rows that the paired test cannot separate from the first of their rank share it."""
     by_name = {row.name: row for row in rows}
     summed = len(rows) > 1 and any(row.entry.clips_summed for row in rows)
-    counts = {row.name: fold_counts(row.entry.units) for row in rows}
     entry, limit = metric(protocol.headline), ALPHA / max(len(rows) - 1, 1)
 
     def separable(leader: str, name: str) -> bool:
         if summed:
             return False
         seeds = [len(by_name[key].entry.seeds) for key in (leader, name)]
-        pair = paired_counts(counts[leader], seeds[0], counts[name], seeds[1])
+        pair = paired_counts(by_name[leader].entry.counts, seeds[0], by_name[name].entry.counts, seeds[1])
         how: Any = protocol.aggregation
         try:
             return memory.p_value(*pair, metric=entry, how=how, cluster=protocol.cluster) <= limit

@@ -11,6 +11,7 @@ from auharness.leaderboard.finding import Finding
 from auharness.leaderboard.levels import Levels, best_constant, equal_constants
 from auharness.leaderboard.reported import MEAN, ReportedRow, ReportedTable
 from auharness.leaderboard.rows import BoardRow, BoardTable
+from auharness.metrics import METRICS
 from auharness.scoring import Score
 from auharness.statistics import Interval
 
@@ -31,16 +32,14 @@ __all__ = [
     "verdict_list",
 ]
 
-NAMES = {
-    "f1": "F1", "macro-f1-binary": "macro-F1 {0,1}", "auroc": "AUROC", "average-precision": "AP", "uar": "UAR",
-    "war": "WAR", "macro-f1": "macro-F1", "weighted-f1": "weighted-F1", "f1-max": "F1-max (test-oracle)",
-}  # fmt: skip
+NAMES = {name: entry.title for name, entry in METRICS.items()}
 SHORT = {"constant-0": "c0", "constant-1": "c1"}
 """Mark of a printed cell that is the score of a constant predictor."""
 APEX = "the annotated apex of test clips"
 TEXT_COLUMNS = {
-    "data verified", "degenerate", "extra data", "method", "model", "note", "page", "plugin", "preset", "pretrained on",
-    "protocol", "run", "selection", "threshold", "true", "variant", "venue", "why not ranked",
+    "backend", "data verified", "degenerate", "extra data", "input", "labels", "latency", "method", "mode", "model",
+    "note", "origin", "page", "plugin", "preset", "pretrained on", "protocol", "run", "selection", "threshold", "true",
+    "variant", "venue", "why not ranked",
 }  # fmt: skip
 
 
@@ -175,10 +174,10 @@ def making_cells(row: BoardRow, reasons: bool) -> dict[str, str]:
         line["why not ranked"] = row.entry.not_ranked or f"protocol version {row.entry.run.protocol_version}"
     return line | {
         "seeds": str(len(score.seeds)),
-        "frames": str(score.n_frames),
+        score.samples: str(score.n_frames),
         **_n_scored(score),
         "subjects": str(score.n_subjects),
-        "dropped": str(score.n_dropped),
+        "dropped": str(score.n_dropped) + _dropped_frames(row),
         "no face": str(score.n_no_face),
         "selection": unit.selection,
         "threshold": unit.threshold,
@@ -188,6 +187,12 @@ def making_cells(row: BoardRow, reasons: bool) -> dict[str, str]:
         "data verified": {True: "yes", False: "**no**", None: "n/a"}[unit.data.verified],
         "run": markdown(row.entry.folder),
     }
+
+
+def _dropped_frames(row: BoardRow) -> str:
+    """Frames left out of clips that have others; every fold counts them all."""
+    most = max(unit.n_dropped_frames for unit in row.entry.units)
+    return f", and {most:,} {'frame' if most == 1 else 'frames'} of others" if most else ""
 
 
 def _n_scored(score: Score) -> dict[str, str]:

@@ -4,6 +4,7 @@ from auharness.api import ProtocolPlugin
 from auharness.leaderboard.ablation_page import ablation_section, picture_link
 from auharness.leaderboard.audit import NEAR_FLOOR
 from auharness.leaderboard.class_page import class_floors, class_notes, class_rows, scores_classes
+from auharness.leaderboard.cost import cost_picture, cost_section, drawn
 from auharness.leaderboard.escape import markdown
 from auharness.leaderboard.levels import best_constant, equal_constants
 from auharness.leaderboard.page import Page
@@ -21,7 +22,10 @@ from auharness.leaderboard.tables import (
     reported_table,
     verdict_list,
 )
+from auharness.leaderboard.usual import data_settings
+from auharness.metrics import objective
 from auharness.results.looks import Looks
+from auharness.scoring import sample_word
 from auharness.statistics import CHANCE_DRAWS, DRAWS, ORACLE_GRID
 
 __all__ = ["page_text"]
@@ -46,7 +50,7 @@ def page_text(page: Page, *, head: str = "", pictures: bool = False) -> str:
     Args:
         page: what stands on it.
         head: a first line, such as a remark that the file is generated.
-        pictures: link the pictures of measured ablations, which are drawn beside the page.
+        pictures: link the pictures of measured ablations and of costs, which are drawn beside the page.
     """
     protocol = page.protocol
     parts = [head] if head else []
@@ -56,7 +60,7 @@ def page_text(page: Page, *, head: str = "", pictures: bool = False) -> str:
         parts.append(f"No run yet. Start one: `auharness run --model {model} --protocol {protocol.name}`")
     for table in page.tables:
         twins = sum((other.origin, other.size) == (table.origin, table.size) for other in page.tables)
-        parts += _measured(table, page.looks.get(table.key), show_digest=twins > 1)
+        parts += _measured(table, page.looks.get(table.part), show_digest=twins > 1)
     results = [printed for printed in page.reported if printed.kind == "results"]
     if results:
         parts.append("## Reported")
@@ -71,6 +75,9 @@ def page_text(page: Page, *, head: str = "", pictures: bool = False) -> str:
     for printed in page.reported:
         if printed.kind == "ablation":
             parts += [f"### Audit of {markdown(printed.table)}", verdict_list(page.audit(printed))]
+    lines = page.cost_lines()
+    picture = cost_picture(protocol.name) if pictures and drawn(lines) else ""
+    parts += cost_section(protocol, lines, picture=picture, board=pictures)
     parts += ["## How to read", _how_to_read(page)]
     if page.broken:
         names = ", ".join(markdown(name) for name in page.broken)
@@ -95,9 +102,25 @@ def _measured(table: BoardTable, looks: Looks | None, *, show_digest: bool) -> l
             f"### Synthetic stand-in, {table.size or 'size not recorded'}{version}",
             "Not comparable with reported numbers, nor with other sizes: these faces are rendered.",
         ]
+    read = _data_settings(table)
+    if read:
+        parts.append(read)
     if looks is not None:
         parts.append(f"T{markdown(str(looks))[1:]}.")
     return parts + (class_rows(table) if table.floors.classes else _rows(table))
+
+
+def _data_settings(table: BoardTable) -> str:
+    """Return how the data were read where that is not the default: one sentence, rows named where they differ."""
+    by_text: dict[str, list[str]] = {}
+    for row in (*table.rows, *table.unranked):
+        by_text.setdefault(data_settings(row.entry.first.data.settings), []).append(row.name)
+    if set(by_text) == {""}:
+        return ""
+    if len(by_text) == 1:
+        return f"Settings of the data: {markdown(next(iter(by_text)))}."
+    found = [f"{text or 'default'} for {', '.join(sorted(names))}" for text, names in sorted(by_text.items())]
+    return f"Settings of the data: {markdown('; '.join(found))}."
 
 
 def _rows(table: BoardTable) -> list[str]:
@@ -162,10 +185,11 @@ def _how_to_read(page: Page) -> str:
     return "\n".join(
         [
             *own,
-            "- **Looked at**: configurations (settings, weights, code) of which a score on this test part lies in the "
-            "records behind this page, also of rows that are not shown. More seeds, more folds and repeated or resumed "
-            "runs count once. The more looks, the more the best row owes to choosing among them.",
-            "- **Data verified**: whether frames and positives equal the published counts.",
+            "- **Looked at**: configurations (settings, weights, code, version and settings of the data) of which a "
+            "score on this test part lies in the records behind this page, also of rows that are not shown. More "
+            "seeds, more folds and repeated or resumed runs count once. The more looks, the more the best row owes to "
+            "choosing among them.",
+            f"- **Data verified**: whether {sample_word(protocol)} and positives equal the published counts.",
             "- **Reported** rows are printed numbers: their preparation, selection and thresholds are mostly unknown.",
         ]
     )
@@ -189,7 +213,8 @@ def _notes(protocol: ProtocolPlugin) -> list[str]:
         f"the first of its rank at {ALPHA} / (rows - 1).",
         "- **Selection**: which epoch is scored. `last`: fixed number of epochs; `inner-val`: chosen on held-out "
         "training subjects; `test-oracle`: chosen on the test part, never ranked.",
-        "- **Threshold**: `fixed-0.5`: probability 0.5, logit 0; `train-tuned`: best F1 of the training rows.",
+        "- **Threshold**: `fixed-0.5`: probability 0.5, logit 0; `train-tuned`: best "
+        f"{objective(protocol.headline).title} of the training rows.",
         "- **Floors**: `constant-0` says never, `constant-1` always, `random-prior` at the training rate. A score "
         f"within {NEAR_FLOOR:g} point of a floor says little.{_chance(protocol)}",
         "- **Degenerate**: labels of which a row says the same for every test sample; their score is a constant's.",

@@ -69,6 +69,7 @@ __all__ = [
     "mean_defined",
     "metric",
     "normalise_rows",
+    "objective",
     "ratio",
     "recall",
     "uar",
@@ -79,17 +80,17 @@ __all__ = [
 METRICS: dict[str, Metric] = {
     entry.name: entry
     for entry in (
-        Metric("f1", f1, "counts"),
-        Metric("macro-f1-binary", macro_f1_binary, "counts"),
+        Metric("f1", f1, "counts", "F1"),
+        Metric("macro-f1-binary", macro_f1_binary, "counts", "macro-F1 {0,1}"),
         Metric("accuracy", accuracy, "counts"),
-        Metric("uar", uar, "confusion"),
-        Metric("war", war, "confusion"),
-        Metric("macro-f1", macro_f1, "confusion"),
-        Metric("weighted-f1", weighted_f1, "confusion"),
+        Metric("uar", uar, "confusion", "UAR"),
+        Metric("war", war, "confusion", "WAR"),
+        Metric("macro-f1", macro_f1, "confusion", "macro-F1"),
+        Metric("weighted-f1", weighted_f1, "confusion", "weighted-F1"),
         Metric("recall", recall, "confusion", per_class=True),
-        Metric("auroc", auroc, "scores"),
-        Metric("average-precision", average_precision, "scores"),
-        Metric("f1-max", f1_max, "scores"),
+        Metric("auroc", auroc, "scores", "AUROC"),
+        Metric("average-precision", average_precision, "scores", "AP"),
+        Metric("f1-max", f1_max, "scores", "F1-max (test-oracle)"),
     )
 }
 
@@ -103,3 +104,19 @@ def metric(name: str) -> Metric:
     if name not in METRICS:
         raise UsageError(f"no metric named '{name}'{near(name, METRICS)} (metrics: {', '.join(METRICS)})")
     return METRICS[name]
+
+
+def objective(headline: str) -> Metric:
+    """Return the metric by which thresholds and epochs of a label are chosen under a headline.
+
+    The headline itself where it decides from counts, so that nothing is tuned for another number than the one that is
+    told; F1 where it needs no decision, such as AUROC, or is one of classes.
+
+    >>> objective("macro-f1-binary").name, objective("auroc").name
+    ('macro-f1-binary', 'f1')
+
+    Raises:
+        UsageError: no metric has that name.
+    """
+    entry = metric(headline)
+    return entry if entry.needs == "counts" else METRICS["f1"]

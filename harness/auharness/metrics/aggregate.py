@@ -12,6 +12,7 @@ fold tests the same subjects; pooling would count each frame once per fold and i
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
@@ -61,7 +62,7 @@ class FoldCounts:
                 f"fold {self.name}: counts are {self.counts.shape}, expected [{len(self.clusters)}, A, 4] or [S, C, C]"
             )
 
-    @property
+    @cached_property
     def total(self) -> NDArray[Any]:
         """The counts of the whole test part, `[A, 4]` or `[C, C]`."""
         return np.asarray(self.counts.sum(axis=0))

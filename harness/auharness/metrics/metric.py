@@ -21,6 +21,7 @@ class Metric:
         compute: from counts `[..., A, 4]` to `[..., A]`; from a confusion matrix `[..., C, C]` to `[...]`; from target
             and score `[n, A]` to `[A]`.
         needs: which of these three. Only the first two have intervals: they are functions of counts that add up.
+        title: what is printed, e.g. `macro-F1 {0,1}`; the name where it is left out.
         higher_is_better: direction of the arrow in tables.
         bounds: smallest and largest possible value.
         per_class: whether a metric of a confusion matrix has one value per class, `[..., C]`.
@@ -29,9 +30,13 @@ class Metric:
     name: str
     compute: Callable[..., NDArray[np.float64]]
     needs: Needs
+    title: str = ""
     higher_is_better: bool = True
     bounds: tuple[float, float] = (0.0, 1.0)
     per_class: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "title", self.title or self.name)
 
     def by_label(self, counts: NDArray[Any]) -> NDArray[np.float64]:
         """Return one value per label: `[..., A]` from counts, `[..., 1]` or `[..., C]` from a confusion matrix."""

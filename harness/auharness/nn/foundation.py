@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import import_module
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -11,9 +12,23 @@ import torch
 from torch import nn
 
 from auharness.errors import DataError, UsageError, near
+from auharness.nn.hub import fetch_folder, find_folder, lost_file
 from auharness.nn.language_model import PREFIX, RANDOM_SEED, checksum, quiet, require_hf
 
-__all__ = ["FOUNDATIONS", "Foundation", "LoadedFoundation", "check_foundation", "load_foundation"]
+__all__ = [
+    "FOUNDATIONS",
+    "Foundation",
+    "LoadedFoundation",
+    "check_foundation",
+    "fetch_foundation",
+    "load_foundation",
+    "missing_foundation",
+]
+
+_CURE = (
+    "fetch it on a machine with a network and give its folder, e.g. --set vision=hf:FOLDER, or take random weights "
+    "with --set init=none"
+)
 
 # module, config and model in transformers
 _CLASSES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
@@ -114,6 +129,50 @@ def check_foundation(name: str, kinds: tuple[str, ...]) -> str:
     raise UsageError(f"expected {', '.join(known)}, hf:FOLDER or hf:HUB/NAME, got '{name}'{near(name, known)}")
 
 
+def missing_foundation(name: str, *, pretrained: bool) -> str:
+    """Return what of an encoder is not on this machine, in one line with the cure; empty where all is.
+
+    Only files are looked at, and of the hub only what was fetched before.
+
+    Args:
+        name: one of `FOUNDATIONS`, or `hf:` and a folder or hub name.
+        pretrained: its weights are needed; else its config alone, and none of `FOUNDATIONS`.
+    """
+    needed = _needed(name, pretrained)
+    if not needed:
+        return ""
+    source = _source(name)
+    folder = find_folder(source)
+    if folder is None:
+        return f"encoder '{source}': not on this machine; {_CURE}"
+    lost = lost_file(folder, needed)
+    return "" if lost is None else f"encoder '{source}': no {lost} in {folder}; {_CURE}"
+
+
+def fetch_foundation(name: str, *, pretrained: bool) -> None:
+    """Have on this machine what `missing_foundation` looks for; what a folder lacks is not fetched.
+
+    Raises:
+        DataError: if it cannot be had.
+    """
+    if not missing_foundation(name, pretrained=pretrained):
+        return
+    source = _source(name)
+    if not Path(source).is_dir():
+        try:
+            fetch_folder(source)
+        except Exception as error:  # what the hub's client raises without a network is no OSError everywhere
+            raise _unavailable(source, error) from None
+    if missing := missing_foundation(name, pretrained=pretrained):
+        raise DataError(missing)
+
+
+def _needed(name: str, pretrained: bool) -> tuple[str, ...]:
+    if pretrained and not name.endswith("-random"):
+        return "config.json", "*.safetensors"
+    return () if name in FOUNDATIONS else ("config.json",)
+
+
 def load_foundation(name: str, *, pretrained: bool, kinds: tuple[str, ...]) -> LoadedFoundation:
     """Return a frozen encoder on the CPU, loaded once per process; on the meta device, if that is the default one.
 
@@ -208,8 +267,9 @@ def _fetched(kind: str, source: str, **options: Any) -> Any:
             made = getattr(import_module("transformers"), kind)
             return made.from_pretrained(source, trust_remote_code=False, **options)
     except (OSError, ValueError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise DataError(
-            f"encoder '{source}': {reason}; fetch it on a machine with a network and give its folder, e.g. --set "
-            "vision=hf:FOLDER, or take random weights with --set init=none"
-        ) from None
+        raise _unavailable(source, error) from None
+
+
+def _unavailable(source: str, error: Exception) -> DataError:
+    reason = str(error).strip().partition("\n")[0]
+    return DataError(f"encoder '{source}': {reason}; {_CURE}")

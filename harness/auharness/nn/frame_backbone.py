@@ -10,7 +10,10 @@ from torch.nn import functional as F
 from auharness.errors import UsageError
 from auharness.nn.vision import import_torchvision
 
-__all__ = ["EdgeCells", "FrameBackbone", "PlaceWeights", "efficientnet_v2_s", "small_cnn"]
+__all__ = ["SMALL_CNN_STEP", "EdgeCells", "FrameBackbone", "PlaceWeights", "efficientnet_v2_s", "small_cnn"]
+
+SMALL_CNN_STEP = 12
+"""Pixels of a frame's side behind each place of `small_cnn`'s maps, with cells of the usual side."""
 
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 _COS4 = (3 / 8, 1 / 2, 1 / 2, 1 / 8, 1 / 8)  # cos^4 x = 3/8 + cos 2x / 2 + cos 4x / 8
@@ -110,7 +113,7 @@ class PlaceWeights(nn.Module):
         return x * self.weight
 
 
-def small_cnn(channels: int, *, image_size: int, directions: int = 8, cell: int = 6) -> FrameBackbone:
+def small_cnn(channels: int, *, image_size: int, directions: int = 8, cell: int = SMALL_CNN_STEP // 2) -> FrameBackbone:
     """Return a network of two stages that learns from a few hundred clips: fixed edges, and one convolution of them.
 
     A free network of this size learns the faces of such few clips and nothing else. The convolution has stride 2, norm

@@ -10,11 +10,22 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from auharness.errors import UsageError
 from auharness.nn.encoder import tokens_per_row
 from auharness.nn.foundation import FOUNDATIONS, LoadedFoundation, load_foundation
 from auharness.nn.frozen import FrozenBase, add_lora
 
-__all__ = ["KINDS", "SMALL", "ConvFrames", "FrameTokens", "Lora", "ViTFrames", "frame_encoder", "in_parts"]
+__all__ = [
+    "KINDS",
+    "SMALL",
+    "ConvFrames",
+    "FrameTokens",
+    "Lora",
+    "ViTFrames",
+    "check_side",
+    "frame_encoder",
+    "in_parts",
+]
 
 KINDS: Final = ("dinov2", "vit")
 TARGETS: Final = r".*attention.*\.(query|value|q_proj|v_proj)"
@@ -116,12 +127,26 @@ def frame_encoder(name: str, *, image_size: int, lora: Lora | None, pretrained: 
     """
     if name in SMALL:
         return ConvFrames(image_size, widths=SMALL[name])
-    known = FOUNDATIONS.get(name)
-    if known is not None:
-        # before gigabytes are read
-        tokens_per_row(image_size, known.options["patch_size"])
+    check_side(name, image_size)
     base = load_foundation(name, pretrained=pretrained, kinds=KINDS)
     return ViTFrames(base, image_size=image_size, lora=lora)
+
+
+def check_side(name: str, image_size: int, *, kept: int = 1) -> None:
+    """Refuse a side that the patches of an encoder do not divide, before gigabytes are read.
+
+    Args:
+        name: as for `frame_encoder`; what is not known by name is let pass.
+        image_size: side of the frames in pixels.
+        kept: patches per side that are kept of them, a divisor.
+
+    Raises:
+        UsageError: naming both.
+    """
+    known = FOUNDATIONS.get(name)
+    patch = 2 ** len(SMALL[name]) if name in SMALL else known.options["patch_size"] if known is not None else None
+    if patch is not None and (grid := tokens_per_row(image_size, patch)) % kept:
+        raise UsageError(f"kept_grid is {kept}, expected a divisor of the {grid} patches per side of {name}")
 
 
 def in_parts(see: Callable[..., tuple[Tensor, ...]], inputs: tuple[Tensor, ...], *, rows: int) -> tuple[Tensor, ...]:

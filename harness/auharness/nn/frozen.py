@@ -6,6 +6,7 @@ the base into its state. So a fold costs its adapters, and a checkpoint holds wh
 
 import copy
 from collections.abc import Callable, Iterable
+from functools import partial
 from importlib import import_module
 from typing import Any, ClassVar
 
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 from auharness.errors import IntegrityError
 from auharness.nn.language_model import checksum
 
-__all__ = ["FrozenBase", "add_lora"]
+__all__ = ["FrozenBase", "add_lora", "bind_to_base", "verify_frozen"]
 
 
 class FrozenBase(nn.Module):
@@ -41,10 +42,9 @@ class FrozenBase(nn.Module):
         self.model: Any = copy.deepcopy(model, _sharing(model.parameters()))
         adapt(self.model)
         self._frozen = frozenset(name for name, value in self.named_parameters() if not value.requires_grad)
-        self.register_buffer("base_checksum", torch.tensor(loaded))
+        bind_to_base(self, loaded, what=self.what, cure=self.cure)
         untyped: Any = self  # as torch leaves these
         untyped.register_state_dict_post_hook(_leave_out)
-        untyped.register_load_state_dict_pre_hook(_same_base)
         untyped.register_load_state_dict_post_hook(_not_missing)
 
     def train(self, mode: bool = True) -> "FrozenBase":
@@ -79,6 +79,31 @@ class FrozenBase(nn.Module):
         return twin
 
 
+def verify_frozen(module: nn.Module) -> None:
+    """Verify every frozen part of a module.
+
+    Raises:
+        IntegrityError: as `FrozenBase.verify`.
+    """
+    for part in module.modules():
+        if isinstance(part, FrozenBase):
+            part.verify()
+
+
+def bind_to_base(module: nn.Module, loaded: int, *, what: str = "encoder", cure: str = FrozenBase.cure) -> None:
+    """Let a module know the frozen model that it reads, so that it refuses weights learned on another one.
+
+    Args:
+        module: gets the buffer `base_checksum`.
+        loaded: the model's `checksum`.
+        what: the word for the model in the message.
+        cure: what helps.
+    """
+    module.register_buffer("base_checksum", torch.tensor(loaded))
+    untyped: Any = module  # as torch leaves this
+    untyped.register_load_state_dict_pre_hook(partial(_same_base, what=what, cure=cure))
+
+
 def add_lora(model: nn.Module, *, targets: str | list[str], rank: int, alpha: float, dropout: float) -> None:
     """Put low-rank adapters, which add 0, on the linear layers of a frozen model (Hu et al., ICLR 2022).
 
@@ -110,13 +135,12 @@ def _leave_out(module: nn.Module, state: dict[str, Any], prefix: str, local_meta
         del state[prefix + name]
 
 
-def _same_base(module: nn.Module, state: dict[str, Any], prefix: str, *rest: Any) -> None:
-    assert isinstance(module, FrozenBase)
-    own, given = int(module.base_checksum), state.get(f"{prefix}base_checksum")
+def _same_base(module: nn.Module, state: dict[str, Any], prefix: str, *rest: Any, what: str, cure: str) -> None:
+    own, given = int(module.get_buffer("base_checksum")), state.get(f"{prefix}base_checksum")
     if given is not None and int(given) != own:
         raise IntegrityError(
-            f"the weights belong to another {module.what}: checksum {int(given):x}, expected {own:x} of the one that "
-            f"is loaded; {module.cure}"
+            f"the weights belong to another {what}: checksum {int(given):x}, expected {own:x} of the one that is "
+            f"loaded; {cure}"
         )
 
 

@@ -11,8 +11,9 @@ from torch.nn import functional as F
 from auharness.nn.au_heatmap import au_centres
 from auharness.nn.cross_attention import CrossAttention
 from auharness.nn.roi import roi_pool
+from auharness.records import au_name
 
-__all__ = ["AU12", "FACE7", "HGA", "Regions", "region_patches", "region_points"]
+__all__ = ["AU12", "FACE7", "HGA", "Regions", "region_names", "region_patches", "region_points"]
 
 Regions = Literal["face7", "au12"]
 
@@ -30,6 +31,11 @@ FACE7: Final[Mapping[str, range]] = MappingProxyType(
 """Region -> landmarks (dlib's order, 0-based). Right is the person's, the image's left."""
 AU12: Final = (1, 2, 4, 6, 7, 10, 12, 15, 23, 24, 25, 26)
 """AUs of Aff-Wild2; a region of each is around its two centres of JAA-Net."""
+
+
+def region_names(regions: Regions) -> tuple[str, ...]:
+    """Return the names of the M regions, in their order."""
+    return tuple(FACE7) if regions == "face7" else tuple(map(au_name, AU12))
 
 
 def region_points(landmarks: Tensor, regions: Regions) -> list[Tensor]:
@@ -100,7 +106,7 @@ class HGA(nn.Module):
         super().__init__()
         self.grid, self.image_size, self.dilate = grid, image_size, dilate
         self.regions: Regions = regions
-        count = len(FACE7) if regions == "face7" else len(AU12)
+        count = len(region_names(regions))
         self.register_buffer("fallback", fallback, persistent=False)
         self.attention = CrossAttention(dim, heads=heads)
         self.mlp = nn.Sequential(nn.Linear(3 * dim, dim), nn.GELU(), nn.Linear(dim, dim), nn.LayerNorm(dim))

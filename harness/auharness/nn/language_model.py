@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -25,13 +26,24 @@ __all__ = [
     "base_width",
     "check_backbone",
     "checksum",
+    "fetch_base",
     "load_base",
+    "missing_base",
     "quiet",
     "require_hf",
 ]
 
 PREFIX = "hf:"
 """Before a folder or a hub name of any decoder that transformers knows."""
+CURE = (
+    "fetch it on a machine with a network and give its folder with --set backbone=hf:FOLDER, or take random weights "
+    "with --set init=none"
+)
+CONFIG = ("config.json",)
+PRETRAINED = (*CONFIG, "tokenizer.json", "*.safetensors")
+FILES = ["*.json", "*.txt", "*.safetensors"]
+"""What is fetched of a hub name: no pickled weights."""
+HUB_TIMEOUT_S = 5.0
 RANDOM_SEED = 0
 """Of random weights: all folds, runs and machines get the same."""
 _PIECE = re.compile(r"\w+|[^\w\s]")
@@ -136,6 +148,57 @@ def require_hf(what: str = "the language model") -> None:
         import_torchvision()
 
 
+def missing_base(backbone: str, *, pretrained: bool) -> str:
+    """Return what of a language model is not on this machine, in one line with the cure; empty where all is.
+
+    Only files are looked at, and of the hub only what was fetched before.
+
+    Args:
+        backbone: one of `BACKBONES`, or `hf:` and a folder or hub name.
+        pretrained: its weights and tokeniser are needed; else its config alone, and none of `BACKBONES`.
+    """
+    needed = PRETRAINED if pretrained else () if backbone in BACKBONES else CONFIG
+    if not needed:
+        return ""
+    source = _source(backbone)
+    folder = _folder(source)
+    if folder is None:
+        return f"language model '{source}': not on this machine; {CURE}"
+    lost = next((pattern for pattern in needed if not any(folder.glob(pattern))), None)
+    return "" if lost is None else f"language model '{source}': no {lost} in {folder}; {CURE}"
+
+
+def fetch_base(backbone: str, *, pretrained: bool) -> None:
+    """Have on this machine what `missing_base` looks for; what a folder lacks is not fetched.
+
+    Raises:
+        DataError: if it cannot be had.
+    """
+    missing = missing_base(backbone, pretrained=pretrained)
+    source = _source(backbone)
+    if missing and Path(source).is_dir():
+        raise DataError(missing)
+    if missing:
+        try:
+            download = import_module("huggingface_hub").snapshot_download
+            download(source, allow_patterns=FILES, etag_timeout=HUB_TIMEOUT_S)
+        except Exception as error:  # what the hub's client raises without a network is no OSError everywhere
+            raise _unavailable(source, error) from None
+        missing = missing_base(backbone, pretrained=pretrained)
+        if missing:
+            raise DataError(missing)
+
+
+def _folder(source: str) -> Path | None:
+    """The folder of a language model, or where files of the hub are kept; None where there is none."""
+    if Path(source).is_dir():
+        return Path(source)
+    try:
+        return Path(import_module("huggingface_hub").snapshot_download(source, local_files_only=True))
+    except (OSError, ValueError):
+        return None
+
+
 def base_width(backbone: str) -> int:
     """Return the embedding width of a language model, without loading it."""
     if backbone in BACKBONES:
@@ -228,11 +291,12 @@ def _fetched(kind: str, source: str, **options: Any) -> Any:
             made = getattr(import_module("transformers"), kind)
             return made.from_pretrained(source, trust_remote_code=False, **options)
     except (OSError, ValueError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise DataError(
-            f"language model '{source}': {reason}; fetch it on a machine with a network and give its folder with "
-            "--set backbone=hf:FOLDER, or take random weights with --set init=none"
-        ) from None
+        raise _unavailable(source, error) from None
+
+
+def _unavailable(source: str, error: Exception) -> DataError:
+    reason = str(error).strip().partition("\n")[0]
+    return DataError(f"language model '{source}': {reason}; {CURE}")
 
 
 @contextmanager

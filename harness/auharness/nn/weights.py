@@ -15,14 +15,15 @@ def load_matching(module: nn.Module, weights: Mapping[str, Tensor]) -> Sequence[
     """Copy every tensor whose name and shape fit into `module` and return the names of parameters that found none.
 
     What a module keeps out of its `state_dict`, such as a frozen base model, is neither expected nor listed. A position
-    embedding (a name that ends in `positions`) of another square grid is resized.
+    embedding (a name that ends in `positions`) of another square grid is resized. Where most tensors find no place and
+    most places no tensor, the few that fit do so by chance.
 
     Args:
         module: changed in place, parameters and buffers.
         weights: name -> tensor.
 
     Raises:
-        DataError: if no tensor fits.
+        DataError: if no tensor fits, or neither half of the file's tensors nor half of the module's.
     """
     state = module.state_dict()
     fitting: dict[str, Tensor] = {}
@@ -34,11 +35,13 @@ def load_matching(module: nn.Module, weights: Mapping[str, Tensor]) -> Sequence[
             tensor = resize_positions(tensor, own.shape[1])
         if tensor.shape == own.shape:
             fitting[name] = tensor.to(own.dtype)
-    if not fitting:
-        example = next(iter(state), "no tensor")
-        got = f"{len(weights)} tensors such as '{next(iter(weights))}'" if weights else "no tensor"
+    if not fitting or len(fitting) < min(len(weights), len(state)) / 2:
+        example = next((name for name in state if name not in fitting), "no tensor")
+        odd = next((name for name in weights if name not in fitting), "")
+        got = f"{len(weights)} tensors such as '{odd}'" if weights else "no tensor"
+        what = f"only {len(fitting)} of {len(weights)} tensors fit" if fitting else "nothing fits"
         raise DataError(
-            f"weights: nothing fits this model; expected names and shapes as in '{example}', got {got}; "
+            f"weights: {what} this model; expected names and shapes as in '{example}', got {got}; "
             "check that the file was written for this model and preset"
         )
     module.load_state_dict(fitting, strict=False)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial, reduce
 from importlib import import_module
 from importlib.util import find_spec
@@ -24,12 +24,14 @@ __all__ = [
     "needs",
     "recorded",
     "resolve",
+    "spanned",
 ]
 
 Run = TypeVar("Run", bound=Callable[..., object])
 
 _used: ContextVar[dict[str, str] | None] = ContextVar("used_backends", default=None)
 _answer: ContextVar[Callable[..., object] | None] = ContextVar("answer", default=None)
+_span: ContextVar[Callable[[str], AbstractContextManager[object]] | None] = ContextVar("span", default=None)
 
 
 def _never(query: Tensor, **facts: object) -> str | None:
@@ -100,7 +102,11 @@ def choose(
     used = _used.get()
     if used is not None:
         used[operator] = ", ".join(sorted({name, *used.get(operator, name).split(", ")}))
-    return table[name]
+    span = _span.get()
+    if span is None:
+        return table[name]
+    run = partial(_inside, span, f"{operator}[{name}]", table[name].run)
+    return replace(table[name], source=cast(Run, run))
 
 
 def needs(
@@ -172,6 +178,27 @@ def intercepted(answer: Callable[..., object]) -> Iterator[None]:
         yield
     finally:
         _answer.reset(token)
+
+
+@contextmanager
+def spanned(span: Callable[[str], AbstractContextManager[object]]) -> Iterator[None]:
+    """Run every backend in the body inside `span("operator[backend]")`, so that a profiler can name it."""
+    token = _span.set(span)
+    try:
+        yield
+    finally:
+        _span.reset(token)
+
+
+def _inside(
+    span: Callable[[str], AbstractContextManager[object]],
+    name: str,
+    run: Callable[..., object],
+    *tensors: object,
+    **options: object,
+) -> object:
+    with span(name):
+        return run(*tensors, **options)
 
 
 @cache

@@ -4,15 +4,19 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from auharness.errors import StorageError
 
 __all__ = [
     "canonical_json",
     "digest",
     "file_digest",
     "read_json",
+    "storing",
     "write_bytes",
     "write_json",
     "write_point",
@@ -27,8 +31,33 @@ def write_point(name: str) -> None:
     """
 
 
+@contextmanager
+def storing(path: Path) -> Iterator[None]:
+    """Say in one line what the disk refused while the body wrote `path`.
+
+    Raises:
+        StorageError: in place of an OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(
+            f"{path}: cannot be written ({error.strerror or error}); what is finished is kept: make room or mend the "
+            "disk, then run the same command again"
+        ) from error
+
+
 def write_with(path: Path, writer: Callable[[Path], None]) -> None:
-    """Let `writer` fill a temporary file beside `path`, then put it in place in one step."""
+    """Let `writer` fill a temporary file beside `path`, then put it in place in one step.
+
+    Raises:
+        StorageError: if the disk takes no more; what was at `path` before is still there.
+    """
+    with storing(path):
+        _write_with(path, writer)
+
+
+def _write_with(path: Path, writer: Callable[[Path], None]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     write_point(f"{path.name}:begin")
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")

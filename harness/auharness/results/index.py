@@ -6,7 +6,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from auharness.errors import IntegrityError
+from auharness.errors import IntegrityError, StorageError
 from auharness.results.store import RunFolder, iter_runs
 
 __all__ = ["RunRow", "index_path", "query_runs", "reindex"]
@@ -56,6 +56,7 @@ def reindex(runs: Path) -> tuple[int, list[str]]:
     problems: list[str] = []
     count = 0
     runs.mkdir(parents=True, exist_ok=True)
+    _drop_if_damaged(index_path(runs))
     with _open(index_path(runs)) as database:
         database.executescript("BEGIN IMMEDIATE; DROP TABLE IF EXISTS runs; DROP TABLE IF EXISTS units;" + SCHEMA)
         for run in iter_runs(runs):
@@ -78,6 +79,18 @@ def query_runs(runs: Path, *, protocol: str | None = None, model: str | None = N
             (protocol or "%", model or "%"),
         )
         return [RunRow(*row) for row in found]
+
+
+def _drop_if_damaged(path: Path) -> None:
+    """Delete an index that is no database any more; whatever was in it stands in the files."""
+    try:
+        with _open(path) as database:
+            sound = database.execute("PRAGMA quick_check(1)").fetchone() == ("ok",)
+    except sqlite3.DatabaseError:
+        sound = False
+    if not sound:
+        for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
+            path.with_name(name).unlink(missing_ok=True)
 
 
 def _insert(database: sqlite3.Connection, runs: Path, run: RunFolder) -> None:
@@ -118,7 +131,14 @@ def _insert(database: sqlite3.Connection, runs: Path, run: RunFolder) -> None:
 
 @contextmanager
 def _open(path: Path) -> Iterator[sqlite3.Connection]:
-    """Open with a write-ahead log and a long busy timeout, so that parallel writers wait instead of failing."""
-    with closing(sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)) as database:
-        database.execute("PRAGMA journal_mode = WAL")
-        yield database
+    """Open with a write-ahead log and a long busy timeout, so that parallel writers wait instead of failing.
+
+    Raises:
+        StorageError: if the disk takes no more, or the index is still locked after the timeout.
+    """
+    try:
+        with closing(sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)) as database:
+            database.execute("PRAGMA journal_mode = WAL")
+            yield database
+    except sqlite3.OperationalError as error:
+        raise StorageError(f"{path}: {error}; make room or mend the disk, then run the same command again") from error

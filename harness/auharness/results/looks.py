@@ -3,6 +3,9 @@
 A look is one configuration (settings, weights, code and data: one run id) with at least one scored unit. More seeds,
 more folds, a second attempt or a resumed run ask nothing new and add none. Whoever tries many configurations and keeps
 the best has tuned on the test part; the number beside the scores lets a reader see it.
+
+A test part is that of a data set, in whatever version and with whatever settings it was read: another label sheet, crop
+or policy shows the same people, and choosing among such readings is choosing on the test part too.
 """
 
 from dataclasses import dataclass
@@ -13,10 +16,12 @@ from auharness.results.atomic import digest
 from auharness.results.schema import UnitRecord
 from auharness.results.store import RunFolder, iter_runs
 
-__all__ = ["DataKey", "Looks", "data_key", "read_looks"]
+__all__ = ["DataKey", "Looks", "PartKey", "data_key", "part_key", "read_looks"]
 
 DataKey = tuple[str, str, str]
 """Origin, size and digest of the data that a unit used."""
+PartKey = tuple[str, str, tuple[str, ...]]
+"""Origin, size and names of the data sets that a unit used, in any version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +51,14 @@ def data_key(unit: UnitRecord) -> DataKey:
     return unit.data.origin, unit.data.size, digest(unit.data.manifests, 8)
 
 
-def read_looks(root: Path, protocol: str) -> dict[DataKey, Looks]:
-    """Count the looks below a folder of runs, by the data that was tested; unreadable runs are left out."""
-    seen: dict[DataKey, dict[str, set[str]]] = {}
+def part_key(unit: UnitRecord) -> PartKey:
+    """Return whose test part a unit was scored on; under one protocol, units that share it count as looks at it."""
+    return unit.data.origin, unit.data.size, tuple(sorted(unit.data.manifests))
+
+
+def read_looks(root: Path, protocol: str) -> dict[PartKey, Looks]:
+    """Count the looks below a folder of runs, by the test part that they are at; unreadable runs are left out."""
+    seen: dict[PartKey, dict[str, set[str]]] = {}
     known: set[tuple[str, str]] = set()
     for run in iter_runs(root, protocol=protocol):
         try:
@@ -60,7 +70,7 @@ def read_looks(root: Path, protocol: str) -> dict[DataKey, Looks]:
             continue
         if unit is not None:
             known.add((record.model, record.run_id))
-            seen.setdefault(data_key(unit), {}).setdefault(record.model, set()).add(record.run_id)
+            seen.setdefault(part_key(unit), {}).setdefault(record.model, set()).add(record.run_id)
     return {key: Looks({model: len(models[model]) for model in sorted(models)}) for key, models in sorted(seen.items())}
 
 

@@ -38,6 +38,8 @@ class DataInfo(_Record):
     """Size of the synthetic stand-in; empty for licensed data."""
     manifests: dict[str, str]
     """Dataset name -> sha256 of its label files, media names and sizes."""
+    settings: dict[str, dict[str, Any]] = {}
+    """Dataset name -> every setting of its reader but the root; empty in records from before it was kept."""
 
 
 class UnitRecord(_Record):
@@ -81,6 +83,8 @@ class UnitRecord(_Record):
     n_subjects: NonNegative
     n_dropped: dict[str, int]
     """Reason -> rows that were left out of training or test, e.g. `undecodable`."""
+    n_dropped_frames: NonNegative = 0
+    """Undecodable frames that were left out of clips which have others, in training and test."""
     n_no_face: NonNegative = 0
     """Rows whose landmarks are the mean-shape fallback, 0 where no face is looked for; they are scored."""
     smoke: bool = False

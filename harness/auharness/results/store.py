@@ -1,16 +1,27 @@
 """The run folder: `runs/<protocol>/<model>/<run_id>/`, where a unit exists once its `unit.json` does."""
 
+import fcntl
 import json
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
 from auharness.errors import IntegrityError, UsageError, near
-from auharness.results.atomic import canonical_json, file_digest, read_json, write_bytes, write_json, write_with
+from auharness.results.atomic import (
+    canonical_json,
+    file_digest,
+    read_json,
+    storing,
+    write_bytes,
+    write_json,
+    write_with,
+)
 from auharness.results.schema import RunRecord, UnitRecord
 
 if TYPE_CHECKING:
@@ -26,6 +37,8 @@ METRICS = "metrics.json"
 WEIGHTS = "weights.safetensors"
 LOG = "log.txt"
 UNIT = "unit.json"
+TIMELESS: dict[str, Any] = {"files": {}, "wall_s": 0.0, "cpu_s": 0.0}
+"""Fields in which two records of one unit may differ: how long it took, and so the digest of its log."""
 
 
 class RunFolder:
@@ -66,6 +79,23 @@ class RunFolder:
         """
         return _load(self.unit_folder(unit_id) / UNIT, UnitRecord)
 
+    def predictions(self, unit_id: str) -> "pd.DataFrame":
+        """`predictions.parquet` of a finished unit.
+
+        Raises:
+            IntegrityError: if it is missing or cannot be read.
+        """
+        import pandas as pd
+
+        path = self.unit_folder(unit_id) / PREDICTIONS
+        try:
+            return pd.read_parquet(path)
+        except Exception as error:  # a damaged file breaks its reader in many ways
+            said = " ".join(f"{type(error).__name__}: {error}".split())
+            raise IntegrityError(
+                f"{path}: expected readable predictions: {said:.200}; delete unit.json beside it to run the unit again"
+            ) from None
+
     def finished(self) -> list[UnitRecord]:
         """Finished units of the run, in the order of its plan."""
         return [self.unit(ref.unit_id) for ref in self.record.units if self.is_finished(ref.unit_id)]
@@ -78,7 +108,31 @@ class RunFolder:
     def finish_unit(
         self, record: UnitRecord, *, predictions: "pd.DataFrame", weights: "Mapping[str, torch.Tensor]", log: str
     ) -> UnitRecord:
-        """Write the files of a unit, `unit.json` last with the digests of its siblings, and drop its scratch folder."""
+        """Write the files of a unit, `unit.json` last with the digests of its siblings, and drop its scratch folder.
+
+        Where two processes come to the same end, as a worker that was given up does beside its successor, the first
+        record stays.
+        """
+        folder = self.unit_folder(record.unit_id)
+        with _alone_in(folder):
+            earlier = self._same_unit(record)
+            complete = earlier or self._write_unit(record, predictions=predictions, weights=weights, log=log)
+            self.tidy(record.unit_id)
+        return complete
+
+    def _same_unit(self, record: UnitRecord) -> UnitRecord | None:
+        """The finished record of a unit if it differs in nothing but time, else None."""
+        if not self.is_finished(record.unit_id):
+            return None
+        with suppress(IntegrityError):
+            earlier = self.unit(record.unit_id)
+            if earlier.model_copy(update=TIMELESS) == record.model_copy(update=TIMELESS):
+                return earlier
+        return None
+
+    def _write_unit(
+        self, record: UnitRecord, *, predictions: "pd.DataFrame", weights: "Mapping[str, torch.Tensor]", log: str
+    ) -> UnitRecord:
         folder = self.unit_folder(record.unit_id)
         write_with(folder / PREDICTIONS, lambda path: predictions.to_parquet(path, index=False))
         write_json(folder / METRICS, record.metrics)
@@ -88,7 +142,6 @@ class RunFolder:
         names = [name for name in (PREDICTIONS, METRICS, LOG, WEIGHTS) if (folder / name).is_file()]
         complete = record.model_copy(update={"files": {name: file_digest(folder / name) for name in names}})
         write_json(folder / UNIT, complete.model_dump(mode="json"))
-        self.tidy(record.unit_id)
         return complete
 
     def tidy(self, unit_id: str) -> None:
@@ -152,6 +205,20 @@ def find_run(root: Path, name: str) -> RunFolder:
         state = "no run" if not found else f"{len(found)} runs"
         raise UsageError(f"run '{name}': {state} of that name below {root}{near(name, runs)} (see 'auharness status')")
     return found[0]
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Keep other processes out of the folder of a unit; the death of this one lets them in."""
+    with storing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # some network file systems lock no folder; there the files are still whole or absent
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _load(path: Path, schema: type[T]) -> T:

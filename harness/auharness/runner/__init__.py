@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from auharness.errors import UnitsFailedError, UsageError
-from auharness.results.looks import Looks, data_key, read_looks
+from auharness.results.looks import Looks, part_key, read_looks
 from auharness.results.store import RunFolder, iter_runs
 from auharness.runner.inputs import Inputs, gather
 from auharness.runner.progress import Progress
@@ -42,7 +42,7 @@ class RunResult:
         """How often the test part was looked at by the runs beside this one."""
         folder = RunFolder(self.path)
         record = folder.record
-        return read_looks(self.path.parents[2], record.protocol)[data_key(folder.unit(record.units[0].unit_id))]
+        return read_looks(self.path.parents[2], record.protocol)[part_key(folder.unit(record.units[0].unit_id))]
 
     @cached_property
     def score(self) -> "Score":
@@ -108,13 +108,14 @@ def _page(request: Request, protocol: str) -> Path:
 
 
 def _execute(plan: "Plan", progress: Progress) -> RunResult:
-    from auharness.executors.local import run_local
+    from auharness.executors.placement import run_units
     from auharness.leaderboard import write_page
     from auharness.runner.execute import execute
     from auharness.runner.finish import headline_of
     from auharness.runner.prepare import make_specs, open_run, prepare_crops
     from auharness.runner.watch import Watch
     from auharness.scoring.confusion import write_confusions
+    from auharness.scoring.curves import write_curves
     from auharness.scoring.pooled import pooled_metrics
 
     request = plan.inputs.request
@@ -122,6 +123,7 @@ def _execute(plan: "Plan", progress: Progress) -> RunResult:
         request.runs.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"--runs {request.runs}: expected a folder that can be written ({error.strerror})") from None
+    plan.plugin.fetch()
     crops = prepare_crops(plan, progress)
     folder = open_run(plan)
     waiting = [unit for unit in plan.units if not folder.is_finished(unit.unit_id)]
@@ -130,10 +132,13 @@ def _execute(plan: "Plan", progress: Progress) -> RunResult:
     progress.units(plan.units, kept=len(plan.units) - len(waiting))
     specs = make_specs(plan, waiting, crops, folder)
     tail = folder.tail()
-    failures = run_local(
+    failures = run_units(
+        plan.placement,
         execute,
         specs,
         jobs=plan.jobs,
+        asked_jobs=request.jobs,
+        folder=folder.path / "jobs",
         tick=lambda: progress.events(tail()),
         ended=lambda spec, reason: watch.unit_ended(spec.unit_id, failed=reason is not None),
     )
@@ -146,6 +151,7 @@ def _execute(plan: "Plan", progress: Progress) -> RunResult:
         )
     folder.write_record(folder.record.model_copy(update={"pooled": pooled_metrics(plan.inputs.protocol, folder)}))
     write_confusions(folder)
+    write_curves(folder)
     headline = headline_of(plan.inputs.protocol, folder)
     page = write_page(request.runs, request.protocol)
     # last, because a run with a headline is answered from disk: a kill before this line makes the page again

@@ -12,8 +12,9 @@ from typing import Any
 from auharness import registry
 from auharness.api import ModelPlugin
 from auharness.errors import UsageError
-from auharness.runner.inputs import data_origin, dataset_names, model_layers
-from auharness.runner.plan import SIZES, variant_presets
+from auharness.runner import find_answer
+from auharness.runner.inputs import data_origin, dataset_names, gather, model_layers
+from auharness.runner.plan import SIZES, resolve_model, variant_presets
 from auharness.runner.request import Request
 from auharness.settings import Resolved, resolve
 
@@ -29,6 +30,18 @@ class AblationPlan:
     requests: tuple[Request, ...]
     remarks: tuple[str, ...]
     """One line each."""
+
+    def fetch(self) -> None:
+        """Have on this machine what the models of all runs need that are still to do, before the first one trains.
+
+        Raises:
+            DataError: if something cannot be had.
+        """
+        for request in self.requests:
+            protocol = registry.load("protocol", request.protocol)()
+            plugin = resolve_model(request, protocol, origin=data_origin(request))[1].plugin
+            if plugin.missing() and find_answer(gather(request)) is None:
+                plugin.fetch()
 
 
 def plan_ablation(request: Request, protocols: Sequence[str] = ()) -> AblationPlan:
@@ -86,7 +99,7 @@ class _Planner:
 
     def requests(self) -> Iterator[Request]:
         model = self.model
-        other = [name for name in model.controls if name not in model.presets]
+        other = [name for name in model.controls if not set(name.split(",")) <= set(model.presets)]
         for crossed in self._crossed() or ((),):
             for name in model.variants:
                 resolved = self._resolve((*self.presets, *crossed, name))
@@ -94,10 +107,10 @@ class _Planner:
                 yield self._request((*crossed, name))
             for name in model.controls:
                 if name not in (*other, *model.uncrossed):
-                    yield from self._control((*crossed, name))
+                    yield from self._control(name, crossed)
         for name in model.controls:
             if name in model.uncrossed:
-                yield from self._control((name,))
+                yield from self._control(name)
         for name in other:
             yield from self._other_model(name)
 
@@ -115,9 +128,9 @@ class _Planner:
                     return []
         return [(name,) for name in names]
 
-    def _control(self, names: tuple[str, ...]) -> Iterator[Request]:
+    def _control(self, name: str, crossed: tuple[str, ...] = ()) -> Iterator[Request]:
         """A control, unless it does not fit here or is what runs anyway."""
-        shown = f"control {names[-1]}"
+        names, shown = (*crossed, *name.split(",")), f"control {name}"
         try:
             values = self._resolve((*self.presets, *names)).values
         except UsageError as error:

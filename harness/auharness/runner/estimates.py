@@ -40,6 +40,9 @@ def describe(plan: Plan) -> dict[str, Any]:
         "crops to make": f"{missing} sequences, {size / 2**20:.0f} MiB, about {seconds / plan.jobs:.0f} s",
         "training": _training(plan.plugin, plan, sum(rows[unit.fold][0] for unit in waiting)),
     }
+    missing_files = plan.plugin.missing()
+    if missing_files:
+        facts["missing"] = missing_files
     settings = [[key, plan.model.values[key], origin] for key, origin in plan.model.origins.items()]
     return {"facts": facts, "settings": settings, "units": units}
 
@@ -66,8 +69,8 @@ def _crops(plan: Plan) -> tuple[int, float, int]:
 
 def _training(plugin: ModelPlugin, plan: Plan, rows: int) -> str:
     """Time of all waiting units, from one measured step on this machine's CPU."""
-    if type(plugin).fit is not ModelPlugin.fit:
-        return f"{rows} rows; time unknown: the model has a training of its own"
+    if not plugin.timed_by_a_step:
+        return f"{rows} rows; time unknown: one step of this model does not tell it"
     outputs = tuple(
         dict.fromkeys(o for name in plan.inputs.protocol.train_on for o in plan.inputs.datasets[name].outputs)
     )

@@ -2,8 +2,11 @@
 
 import json
 import math
+import sys
 import traceback
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
@@ -14,6 +17,7 @@ from auharness.api import ModelPlugin, Predictor
 from auharness.data.cache import CropCache
 from auharness.data.index import Index, build_index
 from auharness.errors import AuharnessError
+from auharness.executors.ranks import together
 from auharness.ops.backends import recorded
 from auharness.records import Key, Task
 from auharness.results.atomic import write_with
@@ -24,45 +28,66 @@ from auharness.runner.record import Clock, Outcome, device_name, make_record
 from auharness.runner.spec import UnitSpec
 from auharness.runner.weights import read_weights
 from auharness.training.predictor import predict
+from auharness.training.ranks import Rank
 from auharness.training.seed import derive_seed
 from auharness.training.source import CropSource
 from auharness.training.unit import TrainingUnit, make_fabric
 
 __all__ = ["execute"]
 
+SHOWN = 300
+"""Characters of somebody else's error in the reason of a failure; the rest is in the unit's folder."""
+
 
 def execute(spec: UnitSpec) -> str | None:
     """Run one unit to its end and return None, or the reason why it failed.
 
-    An error of one unit is written to its folder and never stops the others; only an interruption passes through.
+    An error of one unit is written to its folder and never stops the others; only an interruption passes through. What
+    a plugin prints goes to stderr: stdout is the command's answer.
     """
     run = RunFolder(spec.run_path)
     folder = run.unit_folder(spec.unit_id)
     try:
-        _Work(spec, run).finish()
-    except Exception as error:  # a bug in one plugin must not cost the other units
+        with redirect_stdout(sys.stderr):
+            _work(spec, run)
+    except (Exception, SystemExit) as error:  # a bug in one plugin must not cost the other units
         reason, told = _reason(error, folder / "failed.txt"), traceback.format_exc()
     else:
         (folder / "failed.txt").unlink(missing_ok=True)
         return None
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "failed.txt").write_text(told, encoding="utf-8")
-    run.event("unit_failed", unit=spec.unit_id, fold=spec.fold.name, seed=spec.seed, reason=reason)
+    with suppress(OSError):  # on a full disk the reason is all that can be told
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "failed.txt").write_text(told, encoding="utf-8")
+        run.event("unit_failed", unit=spec.unit_id, fold=spec.fold.name, seed=spec.seed, reason=reason)
     return reason
 
 
-def _reason(error: Exception, log: Path) -> str:
-    return str(error) if isinstance(error, AuharnessError) else f"{type(error).__name__}: {error} (traceback in {log})"
+def _work(spec: UnitSpec, run: RunFolder) -> None:
+    with together(_help, spec, count=int(spec.settings["recipe"]["devices"])) as rank:
+        _Work(spec, run, rank).finish()
+
+
+def _help(spec: UnitSpec, rank: Rank) -> None:
+    """Train along with the process that finishes the unit."""
+    with redirect_stdout(sys.stderr):
+        _Work(spec, RunFolder(spec.run_path), rank).help()
+
+
+def _reason(error: BaseException, log: Path) -> str:
+    if isinstance(error, AuharnessError):
+        return str(error)
+    said = shorten(" ".join(str(error).split()), SHOWN, placeholder=" ...")
+    return f"{type(error).__name__}: {said} (traceback in {log})"
 
 
 class _Work:
     """The parts of one unit."""
 
-    def __init__(self, spec: UnitSpec, run: RunFolder) -> None:
+    def __init__(self, spec: UnitSpec, run: RunFolder, rank: Rank) -> None:
         self.spec, self.run = spec, run
         request = spec.inputs.request
         self.plugin: ModelPlugin = registry.load("model", request.model).model_validate(spec.settings)
-        self.fabric = make_fabric(request.device, self.plugin.recipe.precision)
+        self.fabric = make_fabric(request.device, self.plugin.recipe.precision, rank)
         # before the clock: the first unit of a process is not charged with what the others find loaded
         self.plugin.shared(self.fabric.device)
         self.clock = Clock()
@@ -74,25 +99,15 @@ class _Work:
         self.outputs = tuple(dict.fromkeys(output for dataset in sources for output in dataset.outputs))
         self.labels = self.index.labels(self.outputs)
         self.scratch = run.scratch(spec.unit_id)
-        self.scratch.mkdir(parents=True, exist_ok=True)
+        if rank.number == 0:
+            self.scratch.mkdir(parents=True, exist_ok=True)
 
     def finish(self) -> None:
         """Train and predict without the test labels, then look at them, score and write."""
         spec, recipe = self.spec, self.plugin.recipe
-        train = self._part(spec.fold.train_ids)
-        if not self.plugin.per_frame:
-            train = train.coded(self.labels)
+        train, held_out = self._training_parts()
         test = self._part(spec.fold.test_ids)
-        inner = derive_seed(spec.seed, spec.fold.name, "inner-val")
-        train, held_out = split_validation(train, recipe, key=spec.inputs.protocol.key, seed=inner)
-        task = make_task(
-            self.index,
-            self.outputs,
-            train.positions,
-            labels=self.labels,
-            plugin=self.plugin,
-            dataset=spec.inputs.protocol.train_on[0],
-        )
+        task = self._task(train)
         test_source = self._source(test, labelled=False)
         unit = self._unit(task, train, held_out)
         if recipe.save_epoch_predictions:
@@ -118,6 +133,7 @@ class _Work:
                 train_target=self.labels[train.positions],
                 train_scores=tuned,
                 n_dropped=train.n_missing + test.n_missing,
+                n_dropped_frames=train.n_missing_frames + test.n_missing_frames,
                 n_no_face=test_source.n_no_face,
                 device=device_name(self.fabric.device),
                 backends=backends,
@@ -129,6 +145,32 @@ class _Work:
         table = pd.concat([scored, *epochs], ignore_index=True) if epochs else scored
         self.run.finish_unit(record, predictions=table, weights=predictor.state(), log=log)
         self.run.event("unit_finished", unit=spec.unit_id, fold=spec.fold.name, seed=spec.seed)
+
+    def help(self) -> None:
+        """Train as one of several processes, of which another one selects and writes."""
+        train, _ = self._training_parts()
+        unit = self._unit(self._task(train), train, None)
+        unit.log = lambda event, **values: None
+        self.plugin.fit(unit)
+
+    def _training_parts(self) -> tuple[Part, Part | None]:
+        """The rows that train, and those that are held out of them to select an epoch."""
+        spec = self.spec
+        train = self._part(spec.fold.train_ids)
+        if not self.plugin.per_frame:
+            train = train.coded(self.labels)
+        inner = derive_seed(spec.seed, spec.fold.name, "inner-val")
+        return split_validation(train, self.plugin.recipe, key=spec.inputs.protocol.key, seed=inner)
+
+    def _task(self, train: Part) -> Task:
+        return make_task(
+            self.index,
+            self.outputs,
+            train.positions,
+            labels=self.labels,
+            plugin=self.plugin,
+            protocol=self.spec.inputs.protocol,
+        )
 
     def _keep_epoch(self, epoch: int, test: Part, source: CropSource, model: Predictor) -> None:
         """Keep the test scores of one epoch on disk, so that they outlive an interruption."""
@@ -151,6 +193,7 @@ class _Work:
             folder=self.scratch,
             log=self._log,
             weights=None if path is None else read_weights(path),
+            name=f"fold {self.spec.fold.name}, seed {self.spec.seed}, unit {self.spec.unit_id}",
         )
 
     def _source(self, part: Part, *, labelled: bool) -> CropSource:

@@ -56,6 +56,14 @@ def gather(request: Request, *, progress: Callable[[str, int, int, str], None] |
     names = dataset_names(protocol)
     _check_names(request.data_roots, names)
     _check_names(request.settings.get("data", {}), names)
+    for table in ("data", "data_roots"):  # a file may serve several protocols
+        for name in request.config.get(table, {}):
+            registry.require("dataset", name)
+    if _check_origin(names, request) == "synthetic" and _must_draw(names, request):
+        # which takes minutes, so what is refused without data is refused before
+        from auharness.runner.plan import resolve_model
+
+        resolve_model(request, protocol, origin="synthetic")
     roots = _roots(names, request, progress)
     datasets = {name: _dataset(name, request, roots[name]) for name in names}
     return Inputs(request, protocol, datasets, roots, _hash(request, datasets))
@@ -88,8 +96,6 @@ def model_layers(request: Request) -> list[Layer]:
 def _roots(
     names: tuple[str, ...], request: Request, progress: Callable[[str, int, int, str], None] | None
 ) -> dict[str, RootChoice]:
-    # refuse a mixture before a stand-in is written, which takes minutes
-    _check_origin(names, request)
     given, size, seed = _given_roots(request), request.data_size, request.data_seed
     return {
         name: resolve_root(
@@ -97,6 +103,13 @@ def _roots(
         )
         for name in names
     }
+
+
+def _must_draw(names: tuple[str, ...], request: Request) -> bool:
+    """Whether a stand-in that is not there yet must be written."""
+    given, size, seed = _given_roots(request), request.data_size, request.data_seed
+    absent = [name for name in names if locate_root(name, **given) is None]
+    return any(is_standin(standin_folder(name, size=size, seed=seed)) is None for name in absent)
 
 
 def _check_origin(names: tuple[str, ...], request: Request) -> str:

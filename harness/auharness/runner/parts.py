@@ -2,17 +2,21 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from auharness.api import DatasetPlugin, ModelPlugin, Recipe
+from auharness.api import DatasetPlugin, ModelPlugin, ProtocolPlugin, Recipe
 from auharness.data.cache import CropCache
 from auharness.data.index import Index
+from auharness.data.kept_frames import KeptStore
 from auharness.data.sound import SoundStore
 from auharness.errors import DataError
+from auharness.metrics import objective
 from auharness.records import Key, Task
+from auharness.training.augment import frames_of
 from auharness.training.clip_source import ClipSource
 from auharness.training.source import CropSource, Rows
 from auharness.training.window_source import WindowSource
@@ -31,6 +35,8 @@ class Part:
     """The split key of each row."""
     n_missing: int = 0
     """Rows left out because their pixels could not be decoded."""
+    n_missing_frames: int = 0
+    """Frames that are missing, for the same reason, in clips that have others."""
 
     def take(self, which: np.ndarray) -> "Part":
         """Return the rows at these places."""
@@ -92,8 +98,10 @@ def part_at(index: Index, positions: np.ndarray, *, key: str, caches: Mapping[st
         time_s=_times(table, first / rates),
     )
     part = Part(positions, rows, tuple(table["subject" if key == "subject" else "sequence"]))
-    present = _present(rows, caches)
-    return replace(part.take(np.flatnonzero(present)), n_missing=int((~present).sum()))
+    wanted, found = _frames_found(rows, caches)
+    present = found > 0
+    lost = int((wanted - found)[present].sum())
+    return replace(part.take(np.flatnonzero(present)), n_missing=int((~present).sum()), n_missing_frames=lost)
 
 
 def split_validation(part: Part, recipe: Recipe, *, key: str, seed: int) -> tuple[Part, Part | None]:
@@ -136,13 +144,23 @@ def make_source(
     """
     given: dict[str, Any] = {"targets": targets, "preprocess": plugin.preprocess, "augment": plugin.augment}
     if plugin.per_frame:
-        return WindowSource(part.rows, caches, sounds=sounds, **given)
+        return WindowSource(part.rows, caches, sounds=sounds, kept=_kept(plugin, caches), **given)
     return (CropSource if kind == "frame-multilabel" else ClipSource)(part.rows, caches, **given)
 
 
 def sounds_of(plugin: ModelPlugin, datasets: Mapping[str, DatasetPlugin]) -> dict[str, SoundStore] | None:
     """Return dataset name -> its sounds for a model that hears; None for one that does not."""
     return {name: SoundStore(dataset) for name, dataset in datasets.items()} if "audio" in plugin.inputs else None
+
+
+def _kept(plugin: ModelPlugin, caches: Mapping[str, CropCache]) -> dict[str, KeptStore] | None:
+    """Dataset name -> what is kept of its frames, for a model that has it so."""
+    kept, preprocess = plugin.kept_frames(), plugin.preprocess
+    if kept is None:
+        return None
+    batch = partial(frames_of, preprocess=preprocess)
+    key = preprocess.model_dump_json(include={"crop", "channels", "mean", "std", "enhance", "enhance_test"})
+    return {name: KeptStore(name, crops, kept, batch=batch, batch_key=key) for name, crops in caches.items()}
 
 
 def make_task(
@@ -152,9 +170,9 @@ def make_task(
     *,
     labels: np.ndarray,
     plugin: ModelPlugin,
-    dataset: str,
+    protocol: ProtocolPlugin,
 ) -> Task:
-    """Return what the model may know: names, sizes, and counts of the training rows alone.
+    """Return what the model may know: names, sizes, counts of the training rows alone, and what is to be maximised.
 
     Args:
         index: all rows.
@@ -162,17 +180,18 @@ def make_task(
         train: `[N]` row numbers that train.
         labels: `[M,A]` of the whole index.
         plugin: gives the sizes.
-        dataset: that trains.
+        protocol: names the dataset that trains, and the headline.
     """
     coded = labels[train]
     return Task(
         outputs=outputs,
         kind=index.kind,
-        dataset=dataset,
+        dataset=protocol.train_on[0],
         positives=tuple(map(int, (coded == 1).sum(axis=0))),
         coded=tuple(map(int, (coded >= 0).sum(axis=0))),
         image_size=plugin.preprocess.crop,
         frames=plugin.preprocess.frames,
+        objective=objective(protocol.headline).name,
     )
 
 
@@ -194,12 +213,13 @@ def _times(table: pd.DataFrame, counted: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(given), counted, given)
 
 
-def _present(rows: Rows, caches: Mapping[str, CropCache]) -> np.ndarray:
-    """Whether each row has a crop, a clip at least one."""
+def _frames_found(rows: Rows, caches: Mapping[str, CropCache]) -> tuple[np.ndarray, np.ndarray]:
+    """Return how many frames each row has, `[N]`, and how many of them have a crop."""
     known: dict[tuple[str, str], set[int]] = {}
-    present = np.empty(len(rows), bool)
+    wanted, found = np.empty((2, len(rows)), np.int64)
     for number, (dataset, sequence, frames) in enumerate(zip(rows.datasets, rows.sequences, rows.frames, strict=True)):
         if (dataset, sequence) not in known:
             known[dataset, sequence] = set(caches[dataset].sequence(sequence).frames.tolist())
-        present[number] = not known[dataset, sequence].isdisjoint(np.atleast_1d(frames).tolist())
-    return present
+        own = set(np.atleast_1d(frames).tolist())
+        wanted[number], found[number] = len(own), len(own & known[dataset, sequence])
+    return wanted, found

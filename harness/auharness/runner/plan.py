@@ -9,20 +9,24 @@ from typing import Any
 import torch
 
 from auharness import __version__, registry
-from auharness.api import ModelPlugin
+from auharness.api import ModelPlugin, ProtocolPlugin
 from auharness.api.model import INPUTS
 from auharness.data.cache import CropSettings
 from auharness.data.index import Index, build_index
 from auharness.data.verify import verify
 from auharness.errors import UsageError, near
+from auharness.executors.placement import Placement, place
 from auharness.records import Fold
 from auharness.results.atomic import digest, file_digest
 from auharness.results.schema import DataInfo, UnitRef
 from auharness.runner.inputs import Inputs, model_layers
+from auharness.runner.request import Request
+from auharness.runner.trial import try_network
 from auharness.runner.weights import weights_origin
 from auharness.settings import Resolved, default_preset, resolve
+from auharness.training.unit import check_precision
 
-__all__ = ["SIZES", "Plan", "crop_settings", "make_plan", "variant_presets"]
+__all__ = ["SIZES", "Plan", "crop_settings", "make_plan", "resolve_model", "variant_presets"]
 
 SIZES = ("paper", "tiny")
 
@@ -41,6 +45,7 @@ class Plan:
     data: DataInfo
     run_id: str
     units: tuple[UnitRef, ...]
+    placement: Placement
 
     @property
     def plugin(self) -> ModelPlugin:
@@ -53,8 +58,9 @@ class Plan:
         request = self.inputs.request
         if request.jobs is not None:
             return request.jobs
-        on_gpu = request.device.startswith("cuda") or (request.device == "auto" and torch.cuda.is_available())
-        return 1 if on_gpu else min(len(self.units), _cores() + 1)
+        if _on_gpu(request.device):
+            return 1
+        return min(len(self.units), max(1, (_cores() + 1) // self.plugin.recipe.devices))
 
     @property
     def preset(self) -> str:
@@ -70,20 +76,14 @@ def make_plan(inputs: Inputs) -> Plan:
         DataError: if data are missing or bad, or the model cannot give the paper's number with what is there.
     """
     request, protocol = inputs.request, inputs.protocol
-    _check_device(request.device)
-    model_class = registry.load("model", request.model)
-    presets = variant_presets(model_class, request.presets, synthetic=inputs.origin == "synthetic")
-    layers = model_layers(request)
-    if request.weights is not None:
-        if request.settings.get("init") == "none":
-            raise UsageError("--weights and --set init=none contradict each other; give one of them")
-        weights_origin(request.weights)  # a file that is none stops here rather than in every unit
-        layers.append(("flag", {"init": "weights"}))
-    model = resolve(model_class, dataset=protocol.train_on[0], presets=presets, layers=layers)
-    model.plugin.check_ready(origin=inputs.origin, weights=request.weights is not None)
+    _check_device(request)
+    presets, model = resolve_model(request, protocol, origin=inputs.origin)
+    if request.executor == "local":
+        check_precision("cuda" if _on_gpu(request.device) else "cpu", model.plugin.recipe.precision)
+    devices = _check_devices(model.plugin, request)
+    placement = place(request.executor, request.resources, devices=devices, gpu=_on_gpu(request.device))
     indexes = [build_index(dataset) for dataset in inputs.datasets.values()]
     index = indexes[0] if len(indexes) == 1 else Index.concat(indexes)
-    _check_inputs(model.plugin, index.kind, protocol.name)
     every = tuple(protocol.folds(index))
     folds = _chosen(every, request.folds, protocol.name)
     data = DataInfo(
@@ -91,6 +91,7 @@ def make_plan(inputs: Inputs) -> Plan:
         verified=_verified(inputs, indexes),
         size=inputs.standin_size,
         manifests=index.manifests,
+        settings={name: dataset.recorded_settings for name, dataset in inputs.datasets.items()},
     )
     identity = _identity(inputs, model, index)
     units = tuple(
@@ -99,7 +100,36 @@ def make_plan(inputs: Inputs) -> Plan:
         for fold in folds
     )
     names = tuple(fold.name for fold in every)
-    return Plan(inputs, presets, model, index, folds, names, data, digest(identity, 12), units)
+    try_network(model.plugin, index, folds[0], inputs)
+    return Plan(inputs, presets, model, index, folds, names, data, digest(identity, 12), units, placement)
+
+
+def resolve_model(
+    request: Request, protocol: ProtocolPlugin, *, origin: str
+) -> tuple[tuple[str, ...], Resolved[ModelPlugin]]:
+    """Return the presets and the model of a request; all that can be refused without data is refused here.
+
+    Args:
+        request: what is asked.
+        protocol: on which the model trains.
+        origin: `licensed` or `synthetic`.
+
+    Raises:
+        UsageError: if a preset or setting is wrong, or the model does not read what the protocol scores.
+        DataError: if the model cannot give the paper's number with what is there.
+    """
+    model_class = registry.load("model", request.model)
+    presets = variant_presets(model_class, request.presets, synthetic=origin == "synthetic")
+    layers = model_layers(request)
+    if request.weights is not None:
+        if request.settings.get("init") == "none":
+            raise UsageError("--weights and --set init=none contradict each other; give one of them")
+        weights_origin(request.weights)  # a file that is none stops here rather than in every unit
+        layers.append(("flag", {"init": "weights"}))
+    model = resolve(model_class, dataset=protocol.train_on[0], presets=presets, layers=layers)
+    _check_inputs(model.plugin, registry.load("dataset", protocol.train_on[0]).kind, protocol.name)
+    model.plugin.check_ready(origin=origin, weights=request.weights is not None)
+    return presets, model
 
 
 def variant_presets(model: type[ModelPlugin], asked: tuple[str, ...], *, synthetic: bool) -> tuple[str, ...]:
@@ -133,12 +163,32 @@ def _check_inputs(plugin: ModelPlugin, kind: str, protocol: str) -> None:
         raise UsageError(f"{plugin.name} reads single images: {protocol} scores clips; take a model that reads clips")
 
 
-def _check_device(device: str) -> None:
+def _on_gpu(device: str) -> bool:
+    return device.startswith("cuda") or (device == "auto" and torch.cuda.is_available())
+
+
+def _check_device(request: Request) -> None:
+    device = request.device
     kind, _, number = device.partition(":")
     if kind not in ("auto", "cpu", "cuda") or (":" in device and not (kind == "cuda" and number.isdigit())):
         raise UsageError(f"--device {device}: expected auto, cpu, cuda or cuda:N")
+    if request.executor != "local":
+        # the machine that asks need not be one of those that compute, and each of those gives a unit its own GPUs
+        if number:
+            raise UsageError(f"--device {device}: --executor {request.executor} chooses the GPUs; give --device cuda")
+        return
     if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
         raise UsageError(f"--device {device}: this machine has {torch.cuda.device_count()} usable GPUs")
+
+
+def _check_devices(plugin: ModelPlugin, request: Request) -> int:
+    """Return how many devices train a unit together; refuse more than there are."""
+    devices = plugin.recipe.devices
+    if devices > 1 and _on_gpu(request.device) and request.executor == "local":
+        there = 1 if ":" in request.device else torch.cuda.device_count()
+        if devices > there:
+            raise UsageError(f"recipe.devices is {devices}: --device {request.device} has {there} usable here")
+    return devices
 
 
 def crop_settings(plugin: ModelPlugin) -> CropSettings:
@@ -186,7 +236,7 @@ def _identity(inputs: Inputs, model: Resolved[ModelPlugin], index: Index) -> Map
         "weights": None if request.weights is None else file_digest(request.weights),
         "protocol": [protocol.name, protocol.version, registry.source_digest("protocol", protocol.name)],
         "datasets": {
-            name: [plugin.model_dump(mode="json", exclude={"root"}), registry.source_digest("dataset", name)]
+            name: [plugin.recorded_settings, registry.source_digest("dataset", name)]
             for name, plugin in inputs.datasets.items()
         },
         "manifests": index.manifests,

@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 
 from auharness.api import ModelPlugin, Predictor
+from auharness.metrics import objective
 from auharness.records import Task
 from auharness.results.schema import UnitRecord
 from auharness.runner.spec import UnitSpec
@@ -46,6 +47,7 @@ class Outcome:
     train_scores: np.ndarray | None
     """`[N,A]` scores of the training rows for the threshold rule `train-tuned`."""
     n_dropped: int
+    n_dropped_frames: int
     n_no_face: int
     device: str
     backends: Mapping[str, str]
@@ -61,6 +63,7 @@ def make_record(outcome: Outcome, *, clock: Clock) -> UnitRecord:
     thresholds = decision_values(
         plugin.score_kind,
         columns,
+        metric=objective(protocol.headline),
         train_target=outcome.train_target[:, places],
         train_scores=None if outcome.train_scores is None else outcome.train_scores[:, places],
     )
@@ -99,6 +102,7 @@ def make_record(outcome: Outcome, *, clock: Clock) -> UnitRecord:
         n_scored=count_scored(outcome.scored, columns),
         n_subjects=outcome.scored["subject"].nunique(),
         n_dropped={"undecodable": outcome.n_dropped},
+        n_dropped_frames=outcome.n_dropped_frames,
         n_no_face=outcome.n_no_face,
         smoke=spec.inputs.request.limit is not None or plugin.recipe.max_steps is not None,
         extra_data=plugin.extra_data,

@@ -1,19 +1,23 @@
 """What a user asks for, and the fast answer when it is already on disk."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from auharness import __version__
 from auharness.errors import UsageError, near
+from auharness.executors import EXECUTORS
 from auharness.results.atomic import digest
-from auharness.settings import read_toml
+from auharness.settings import read_toml, refuse_unending
 
 __all__ = ["DATA_SIZES", "Request", "make_request"]
 
 DATA_SIZES = ("tiny", "small", "full")
-PLACE_FIELDS = ("runs", "device", "jobs", "fresh", "data_roots", "config")
+LISTS = ("presets", "seeds", "folds")
+MOST_SEEDS = 1000
+"""A number of seeds beyond this is a slip."""
+PLACE_FIELDS = ("runs", "device", "jobs", "executor", "resources", "fresh", "data_roots", "config")
 """Fields that say where and how fast, not what: they stay out of the request hash (roots enter by their manifests)."""
 
 
@@ -41,7 +45,11 @@ class Request:
     runs: Path = Path("runs")
     device: str = "auto"
     jobs: int | None = None
-    """Processes at once; default: one more than cores on a CPU, one on a GPU."""
+    """Units at once; default: one more than cores on a CPU, one on a GPU, as many as it holds on a cluster."""
+    executor: str = "local"
+    """`local`, `ray` or `slurm`; no result depends on it."""
+    resources: Mapping[str, Any] = field(default_factory=dict)
+    """What a unit is given on a cluster: options of the executor."""
     fresh: bool = False
     limit: int | None = None
     """Rows per part of each fold; makes a smoke run."""
@@ -56,6 +64,9 @@ class Request:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UsageError(f"{name}: expected at least 1, got {value}")
+        if self.executor not in EXECUTORS:
+            raise UsageError(f"executor: expected one of {', '.join(EXECUTORS)}, got {self.executor!r}")
+        refuse_unending(self.settings, "setting ")
         if self.data_size not in DATA_SIZES:
             raise UsageError(f"data_size: expected one of {', '.join(DATA_SIZES)}, got {self.data_size!r}")
         if self.weights is not None and not self.weights.is_file():
@@ -75,16 +86,33 @@ class Request:
 
 def _check_types(values: Mapping[str, Any]) -> None:
     """Refuse values that a file or a script may hold and a flag cannot."""
-    numbers = [(name, values.get(name)) for name in ("jobs", "limit", "max_steps", "data_seed")]
-    for name, value in (*numbers, *(("seeds", seed) for seed in values.get("seeds", ()))):
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
-            raise UsageError(f"run: {name} is {value!r}, expected a whole number")
+    seeds = values.get("seeds", ())
+    if _is_number(seeds):
+        if not 1 <= seeds <= MOST_SEEDS:
+            raise UsageError(f"run: seeds is {seeds}, expected 1 to {MOST_SEEDS}, or a list of seeds")
+        seeds = ()
+    for name in LISTS:
+        listed = seeds if name == "seeds" else values.get(name, ())
+        kind, what = (int, "whole numbers") if name == "seeds" else (str, "texts")
+        sound = isinstance(listed, (str, Sequence)) and all(isinstance(item, kind) for item in listed)
+        if not sound or any(isinstance(item, bool) for item in listed):
+            raise UsageError(f"run: {name} is {listed!r:.80}, expected a list of {what}")
+    for name in ("jobs", "limit", "max_steps", "data_seed"):
+        if values.get(name) is not None and not _is_number(values[name]):
+            raise UsageError(f"run: {name} is {values[name]!r}, expected a whole number")
+    for name in ("model", "protocol", "data_size", "device", "executor"):
+        if not isinstance(values.get(name, ""), str):
+            raise UsageError(f"run: {name} is {values[name]!r}, expected a text")
     for name in ("runs", "weights"):
         if values.get(name) is not None and not isinstance(values[name], (str, Path)):
             raise UsageError(f"run: {name} is {values[name]!r}, expected a path")
-    for name in ("data_roots", "settings"):
+    for name in ("data_roots", "settings", "resources"):
         if not isinstance(values.get(name, {}), Mapping):
             raise UsageError(f"run: {name} is {values[name]!r}, expected a table")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def make_request(*, config: Path | None = None, **options: Any) -> Request:
@@ -105,13 +133,16 @@ def make_request(*, config: Path | None = None, **options: Any) -> Request:
     for name in ("model", "protocol"):
         if not values.get(name):
             raise UsageError(f"run: no {name} given; name one with --{name} (see 'auharness list {name}s')")
+    _check_types(values)
     if isinstance(values.get("seeds"), int):
         values["seeds"] = range(values["seeds"])
-    for name in ("presets", "seeds", "folds"):
+    for name in LISTS:
         if name in values:
             listed = values[name]
             values[name] = (listed,) if isinstance(listed, str) else tuple(listed)
-    _check_types(values)
+    filed = tables.get("run", {}).get("resources")
+    if isinstance(filed, Mapping):  # flags add to the file's
+        values["resources"] = {**filed, **values["resources"]}
     for name in ("runs", "weights"):
         if name in values:
             values[name] = Path(values[name])

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import torch
 
-from auharness.efficiency.memory import peak_bytes, saved_bytes
+from auharness.efficiency.memory import peak_bytes, ran_out, saved_bytes
 from auharness.efficiency.timing import measure_time
 from auharness.ops.backends import recorded
 from auharness.scaling.case import Case, Mode, Phase
@@ -73,7 +73,7 @@ def measure(case: Case, bench: Bench, ways: Sequence[tuple[Phase, Mode]]) -> Ite
 def _out_of_memory(problem: RuntimeError) -> dict[str, str]:
     """Return what a point says when memory ran out, on a GPU or in the CPU's allocator; raise what is another error."""
     text = str(problem)
-    if not isinstance(problem, torch.OutOfMemoryError) and "DefaultCPUAllocator" not in text:
+    if not ran_out(problem):
         raise problem
     return {"status": "out of memory", "note": "" if "DefaultCPUAllocator" in text else text.partition(".")[0]}
 

@@ -1,15 +1,13 @@
 """One measured point, and the file of points that a suite fills: one JSON object per line, appended and flushed."""
 
-import json
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from auharness.errors import IntegrityError
+from auharness.results.lines import append_lines, read_lines
 from auharness.scaling.case import Case, Level, Mode, Phase, Sweep
 from auharness.scaling.records import Machine, Peaks
 
@@ -93,14 +91,7 @@ def make_point(case: Case, **fields: Any) -> Point:
 
 def append_points(path: Path, points: Iterable[Point]) -> None:
     """Append points and have them on disk before returning; a line that a kill cut short goes first."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+b") as stream:
-        stream.seek(0)
-        stream.truncate(stream.read().rfind(b"\n") + 1)
-        for point in points:
-            stream.write(f"{point.model_dump_json(exclude_defaults=True)}\n".encode())
-        stream.flush()
-        os.fsync(stream.fileno())
+    append_lines(path, points)
 
 
 def read_points(paths: Sequence[Path]) -> list[Point]:
@@ -109,19 +100,4 @@ def read_points(paths: Sequence[Path]) -> list[Point]:
     Raises:
         IntegrityError: if a line is not a point.
     """
-    points: dict[tuple[Any, ...], Point] = {}
-    for path in paths:
-        text = path.read_text(encoding="utf-8") if path.is_file() else ""
-        lines = text.splitlines()
-        for number, line in enumerate(lines, 1):
-            try:
-                point = Point.model_validate(json.loads(line))
-            except (ValueError, ValidationError) as error:
-                if number == len(lines) and not text.endswith("\n"):
-                    break  # the writer was stopped in the middle of it
-                raise IntegrityError(
-                    f"{path} line {number} is not a point of the scaling suite ({type(error).__name__}); "
-                    "delete the line to measure it again"
-                ) from error
-            points[point.key] = point
-    return list(points.values())
+    return read_lines(paths, Point.model_validate, key=lambda point: point.key, what="a point of the scaling suite")

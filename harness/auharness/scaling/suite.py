@@ -18,6 +18,7 @@ import torch
 
 from auharness.errors import DataError
 from auharness.scaling.case import Case, Mode, Phase
+from auharness.scaling.limit import Limit
 from auharness.scaling.machine import describe
 from auharness.scaling.point import Point, Status, append_points, make_point, read_points
 from auharness.scaling.records import Machine
@@ -196,7 +197,7 @@ class _Worker:
                 env={**_POOL, **os.environ},
                 start_new_session=True,  # an interrupt from the terminal is for this process to pass on
             )
-            self.process, clock = process, _Limit(process)
+            self.process, clock = process, Limit(process, START_S)
             case: Case | None = None
             limit = self.options.limit_s + COMPILE_S * ("compiled" in self.options.modes)
             try:
@@ -247,28 +248,3 @@ class _Worker:
         process.stdin.close()
         for line in process.stdout:
             yield json.loads(line)
-
-
-class _Limit:
-    """Kills a process that takes too long."""
-
-    def __init__(self, process: "subprocess.Popen[str]") -> None:
-        self._process, self._timer = process, threading.Timer(START_S, self._kill)
-        self.over = False
-        self._timer.daemon = True
-        self._timer.start()
-
-    def set(self, seconds: float) -> None:
-        """Start counting anew."""
-        self._timer.cancel()
-        self._timer = threading.Timer(seconds, self._kill)
-        self._timer.daemon = True
-        self._timer.start()
-
-    def cancel(self) -> None:
-        """Count no more."""
-        self._timer.cancel()
-
-    def _kill(self) -> None:
-        self.over = True
-        self._process.kill()

@@ -17,6 +17,7 @@ from auharness.data.roots import RootChoice, check_origins, resolve_root
 from auharness.data.synthetic.standin import is_standin
 from auharness.data.verify import verify
 from auharness.errors import DataError, UsageError, near
+from auharness.metrics import objective
 from auharness.records import Fold
 from auharness.results.atomic import digest, file_digest
 from auharness.results.schema import DataInfo, RunRecord, Selection, Threshold, UnitRecord, UnitRef
@@ -26,6 +27,7 @@ from auharness.scoring.pooled import pooled_metrics
 from auharness.scoring.predictions import cluster_counts, count_scored, unit_metrics
 from auharness.scoring.table_file import PredictionTable, read_predictions
 from auharness.scoring.thresholds import decision_values
+from auharness.scoring.units import sample_word
 from auharness.settings import Resolved, environment_settings, resolve
 
 __all__ = ["PRESET", "External", "ScoredExternal", "score_external"]
@@ -49,7 +51,7 @@ class External:
     pretrained_on: str = ""
     extra_data: str = ""
     missing: Literal["fail", "drop"] = "fail"
-    """Test frames without a prediction: stop, or leave them out and count them."""
+    """Test samples without a prediction: stop, or leave them out and count them."""
     data_roots: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Nested values of `--set`: `data.<dataset>.<key>`."""
@@ -65,9 +67,9 @@ class ScoredExternal:
 
     run: RunFolder
     n_uncoded: int
-    """Predictions for frames without a label."""
+    """Predictions for frames or clips without a label."""
     n_missing: int
-    """Test frames without a prediction."""
+    """Frames or clips of the test part without a prediction."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ def score_external(asked: External, runs: Path) -> ScoredExternal:
 
     Raises:
         UsageError: if a name is wrong.
-        DataError: if the file does not fit the data, or test frames are missing and `missing` is `fail`.
+        DataError: if the file does not fit the data, or test samples are missing and `missing` is `fail`.
     """
     name = _name(asked)
     ground = _ground(asked)
@@ -158,7 +160,8 @@ def _ground(asked: External) -> _Ground:
     if origin == "synthetic":
         marks = [is_standin(root.path) or {} for root in roots]
         size = ",".join(dict.fromkeys(str(mark.get("size", "unknown")) for mark in marks))
-    data = DataInfo(origin=origin, verified=verified, size=size, manifests=index.manifests)
+    settings = {dataset.plugin.name: dataset.plugin.recorded_settings for dataset in datasets}
+    data = DataInfo(origin=origin, verified=verified, size=size, manifests=index.manifests, settings=settings)
     return _Ground(protocol, index, tuple(protocol.folds(index)), data)
 
 
@@ -188,8 +191,8 @@ def _rows_by_fold(asked: External, ground: _Ground, table: PredictionTable) -> d
     overlap = sum(map(len, tested.values())) > len(set().union(*(set(rows.tolist()) for rows in tested.values())))
     if overlap and table.folds is None:
         raise DataError(
-            f"{asked.path}: expected a column fold, because the folds of {asked.protocol} test the same frames; "
-            f"name the fold that each row was predicted in: {', '.join(tested)}"
+            f"{asked.path}: expected a column fold, because the folds of {asked.protocol} test the same "
+            f"{sample_word(ground.protocol)}; name the fold that each row was predicted in: {', '.join(tested)}"
         )
     unknown = sorted(set(table.folds or ()) - set(tested))
     if unknown:
@@ -209,7 +212,7 @@ def _rows_by_fold(asked: External, ground: _Ground, table: PredictionTable) -> d
 def _missing(
     asked: External, ground: _Ground, table: PredictionTable, rows: Mapping[str, np.ndarray]
 ) -> dict[str, int]:
-    """Return the number of test frames without a prediction, per fold with predictions."""
+    """Return the number of test samples without a prediction, per fold with predictions."""
     found = {}
     names: list[str] = []
     for fold in ground.folds:
@@ -221,8 +224,8 @@ def _missing(
     total = sum(found.values())
     if total and asked.missing == "fail":
         raise DataError(
-            f"{asked.path}: {total} test frames have no prediction, such as {', '.join(names)}; "
-            "add them, or leave them out and count them with --missing drop"
+            f"{asked.path}: {total} test {sample_word(ground.protocol)} have no prediction, such as "
+            f"{', '.join(names)}; add them, or leave them out and count them with --missing drop"
         )
     return found
 
@@ -246,7 +249,8 @@ def _unit(asked: External, ground: _Ground, frame: pd.DataFrame, fold_name: str,
     columns = protocol.columns
     multiclass = index.kind == "clip-multiclass"
     nothing = np.empty((0, len(columns)))
-    thresholds = decision_values(asked.score_kind, columns, train_target=nothing, train_scores=None)
+    given: dict[str, Any] = {"metric": objective(protocol.headline), "train_target": nothing, "train_scores": None}
+    thresholds = decision_values(asked.score_kind, columns, **given)
     clusters = cluster_counts(
         frame,
         columns,

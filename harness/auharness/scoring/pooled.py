@@ -14,7 +14,7 @@ from auharness.api import ProtocolPlugin
 from auharness.errors import IntegrityError
 from auharness.metrics import metric
 from auharness.results.schema import UnitRecord
-from auharness.results.store import PREDICTIONS, RunFolder
+from auharness.results.store import RunFolder
 
 __all__ = ["Pooled", "pool", "pooled_differences", "pooled_metrics", "read_final"]
 
@@ -68,11 +68,7 @@ def read_final(run: RunFolder, unit: UnitRecord) -> pd.DataFrame:
     Raises:
         IntegrityError: if they cannot be read.
     """
-    path = run.unit_folder(unit.unit_id) / PREDICTIONS
-    try:
-        frame = pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise IntegrityError(f"{path}: expected readable predictions: {type(error).__name__}: {error}") from None
+    frame = run.predictions(unit.unit_id)
     return frame[frame["epoch"].isna()] if "epoch" in frame.columns else frame
 
 

@@ -9,12 +9,12 @@ import pandas as pd
 
 from auharness.api import ProtocolPlugin
 from auharness.errors import IntegrityError
-from auharness.metrics import metric
+from auharness.metrics import metric, objective
 from auharness.results.schema import UnitRecord
 from auharness.results.store import PREDICTIONS, RunFolder
 from auharness.scoring.pooled import pool
 from auharness.scoring.predictions import cluster_counts, count_scored, unit_metrics
-from auharness.scoring.thresholds import best_f1_threshold, best_of_grid
+from auharness.scoring.thresholds import best_of_grid, best_threshold
 from auharness.statistics import ORACLE_GRID
 
 __all__ = ["Rescored", "oracle_units", "recount", "rescore"]
@@ -49,7 +49,8 @@ def rescore(protocol: ProtocolPlugin, run: RunFolder) -> list[Rescored]:
 def oracle_units(protocol: ProtocolPlugin, run: RunFolder) -> dict[str, list[UnitRecord]]:
     """Return units whose epoch, thresholds or both were chosen on the test part: numbers that nobody can reach.
 
-    They tell how much a published number may owe to such a choice, and are never a headline.
+    They tell how much a published number may owe to such a choice, and are never a headline. Epochs have the best
+    headline, thresholds the best `objective` of the headline for their label.
 
     Where the headline is pooled the thresholds are too: one for each label and seed, chosen on the predictions of all
     folds as the script released with AU-LLM does, from the 16 values of `ORACLE_GRID`.
@@ -71,7 +72,10 @@ def oracle_units(protocol: ProtocolPlugin, run: RunFolder) -> dict[str, list[Uni
             chosen = _best(protocol, plain, tuple(epochs))
             found.setdefault("epoch", []).append(chosen.model_copy(update={"selection": "test-oracle"}))
         if tuned:
-            both = [recount(protocol, unit, item, thresholds=_tuned(unit, item)) for item in (frame, *epochs.values())]
+            both = [
+                recount(protocol, unit, item, thresholds=_tuned(protocol, unit, item))
+                for item in (frame, *epochs.values())
+            ]
             mark = {"threshold": "test-oracle"}
             found.setdefault("threshold", []).append(both[0].model_copy(update=mark))
             if plain:
@@ -98,15 +102,14 @@ def _best_thresholds(
     frame, first = pool([frames[unit.unit_id] for unit in units]), units[0]
     if first.score_kind == "margin":
         # the grid is one of probabilities
-        return _tuned(first, frame)
-    entry = metric(protocol.headline)
+        return _tuned(protocol, first, frame)
     grid = [math.log(value / (1 - value)) if first.score_kind == "logit" else value for value in ORACLE_GRID]
     return tuple(
         best_of_grid(
             frame[f"{name}.target"].to_numpy(np.int8),
             frame[name].to_numpy(np.float64),
             grid=grid,
-            metric=entry if entry.needs == "counts" else metric("f1"),
+            metric=objective(protocol.headline),
         )
         for name in first.columns
     )
@@ -114,14 +117,11 @@ def _best_thresholds(
 
 def _read(run: RunFolder, unit: UnitRecord) -> tuple[pd.DataFrame, dict[int, pd.DataFrame]]:
     """Return the final predictions, and those of each saved epoch with the targets of the final ones."""
-    path = run.unit_folder(unit.unit_id) / PREDICTIONS
-    try:
-        frame = pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise IntegrityError(f"{path}: expected readable predictions: {type(error).__name__}: {error}") from None
+    frame = run.predictions(unit.unit_id)
     needed = ["sample_id", "subject", *unit.columns, *(f"{name}.target" for name in unit.columns)]
     missing = [name for name in needed if name not in frame.columns]
     if missing:
+        path = run.unit_folder(unit.unit_id) / PREDICTIONS
         raise IntegrityError(f"{path}: column {missing[0]!r} is missing ({len(missing)} such columns)")
     if "epoch" not in frame.columns:
         return frame, {}
@@ -166,10 +166,13 @@ def recount(
     )
 
 
-def _tuned(unit: UnitRecord, frame: pd.DataFrame) -> tuple[float, ...]:
+def _tuned(protocol: ProtocolPlugin, unit: UnitRecord, frame: pd.DataFrame) -> tuple[float, ...]:
     return tuple(
-        best_f1_threshold(
-            frame[f"{name}.target"].to_numpy(np.int8), frame[name].to_numpy(np.float64), otherwise=threshold
+        best_threshold(
+            frame[f"{name}.target"].to_numpy(np.int8),
+            frame[name].to_numpy(np.float64),
+            metric=objective(protocol.headline),
+            otherwise=threshold,
         )
         for name, threshold in zip(unit.columns, unit.thresholds, strict=True)
     )

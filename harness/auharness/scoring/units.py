@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeAlias
 
 import numpy as np
 
+from auharness import registry
 from auharness.api import ProtocolPlugin
-from auharness.errors import InconclusiveError
+from auharness.errors import AuharnessError, InconclusiveError
 from auharness.metrics import (
     AGGREGATIONS,
     Aggregate,
@@ -27,7 +29,7 @@ from auharness.statistics.clips import resamples_clips
 from auharness.statistics.floors import floors
 from auharness.statistics.interval import headline_interval
 
-__all__ = ["Score", "dropped_rows", "fold_counts", "score_units"]
+__all__ = ["Score", "dropped_rows", "fold_counts", "sample_word", "score_units"]
 
 Seeds: TypeAlias = Sequence[Sequence[FoldCounts]]
 """The folds of each seed."""
@@ -81,7 +83,10 @@ class Score:
     floors_of_metrics: dict[str, dict[str, float]]
     """Trivial predictor -> every other metric of classes; empty for AUs."""
     protocol_marks: tuple[str, ...]
+    samples: str
+    """What is scored: `frames` or `clips`."""
     n_frames: int
+    """How many of them."""
     n_scored: int
     """Those with at least one coded label."""
     n_published: int | None
@@ -119,9 +124,15 @@ class Score:
     def tested(self) -> str:
         """How much was tested: `41 subjects, 1200 frames`, or `2341 clips` where nothing is known of who they show."""
         if self.cluster == "video":
-            return f"{self.n_clusters} videos, n_scored {self.n_scored:,}"
-        clips = self.classes and self.cluster in ("clip", "unknown")
-        return f"{self.n_frames} clips" if clips else f"{self.n_subjects} subjects, {self.n_frames} frames"
+            return f"{_counted(self.n_clusters, 'videos')}, n_scored {self.n_scored:,}"
+        samples = _counted(self.n_frames, self.samples)
+        anyone = self.classes and self.cluster in ("clip", "unknown")
+        return samples if anyone else f"{_counted(self.n_subjects, 'subjects')}, {samples}"
+
+    @property
+    def n_folds(self) -> str:
+        """`1 fold` or `26 folds`."""
+        return _counted(len(self.folds), "folds")
 
     @property
     def highest_floor(self) -> tuple[str, float]:
@@ -131,20 +142,46 @@ class Score:
         return name, self.floors[name]
 
 
+def sample_word(protocol: ProtocolPlugin) -> str:
+    """Return what a protocol scores: `frames` or `clips`."""
+    return _sample_word(protocol.test_on[0])
+
+
+@lru_cache
+def _sample_word(dataset: str) -> str:
+    try:
+        return "frames" if registry.load("dataset", dataset).kind == "frame-multilabel" else "clips"
+    except AuharnessError:
+        # a record outlives the plugin that read its data
+        return "frames"
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what.removesuffix('s') if count == 1 else what}"
+
+
 def fold_counts(units: Sequence[UnitRecord]) -> list[FoldCounts]:
     """Return the counts of each fold, summed over the seeds among the units.
 
     Raises:
         InconclusiveError: if the seeds of one fold tested other clusters.
     """
+    return _over_seeds([_unit_counts(unit) for unit in units])
+
+
+def _unit_counts(unit: UnitRecord) -> FoldCounts:
+    names = tuple(item.name for item in unit.clusters)
+    return FoldCounts(unit.fold, names, np.array([item.counts for item in unit.clusters]))
+
+
+def _over_seeds(units: Sequence[FoldCounts]) -> list[FoldCounts]:
+    """Return each fold once, its seeds summed."""
     folds = []
-    for name in dict.fromkeys(unit.fold for unit in units):
-        members = [unit for unit in units if unit.fold == name]
-        clusters = [tuple(item.name for item in unit.clusters) for unit in members]
-        if len(set(clusters)) != 1:
-            raise InconclusiveError(f"fold {name}: its seeds tested different {members[0].aggregation} clusters")
-        counts = np.sum([[item.counts for item in unit.clusters] for unit in members], axis=0)
-        folds.append(FoldCounts(name, clusters[0], counts))
+    for name in dict.fromkeys(unit.name for unit in units):
+        members = [unit for unit in units if unit.name == name]
+        if len({unit.clusters for unit in members}) != 1:
+            raise InconclusiveError(f"fold {name}: its seeds tested different clusters")
+        folds.append(FoldCounts(name, members[0].clusters, np.sum([unit.counts for unit in members], axis=0)))
     return folds
 
 
@@ -158,9 +195,10 @@ def score_units(protocol: ProtocolPlugin, units: Sequence[UnitRecord], *, interv
     _check(protocol, units)
     units = _whole_seeds(units)
     entry, how = metric(protocol.headline), protocol.aggregation
-    folds = fold_counts(units)
+    counts = [_unit_counts(unit) for unit in units]
+    folds = _over_seeds(counts)
     seeds = tuple(sorted({unit.seed for unit in units}))
-    by_seed = [fold_counts([unit for unit in units if unit.seed == seed]) for seed in seeds]
+    by_seed = [[own for unit, own in zip(units, counts, strict=True) if unit.seed == seed] for seed in seeds]
     wholes = [aggregate(own, entry, _how(how)) for own in by_seed]
     values = [whole.mean for whole in wholes]
     trivial = _floors(by_seed[0], entry, how, _training_rates(units))
@@ -188,6 +226,7 @@ def score_units(protocol: ProtocolPlugin, units: Sequence[UnitRecord], *, interv
         metrics_pooled=_pooled_classes(protocol, by_seed) if units[0].kind == "classes" else {},
         floors_of_metrics=_class_floors(more, by_seed[0], how, units) if units[0].kind == "classes" else {},
         protocol_marks=protocol.marks,
+        samples="clips" if units[0].kind == "classes" else sample_word(protocol),
         n_frames=_distinct(units, folds, "n_frames"),
         n_scored=_distinct(units, folds, "n_scored"),
         n_published=protocol.n_published,
@@ -270,10 +309,10 @@ def _training_rates(units: Sequence[UnitRecord]) -> dict[str, np.ndarray]:
 
 
 def _by_fold(by_seed: Seeds, entry: Metric) -> dict[str, float]:
-    names = [fold.name for fold in by_seed[0]]
-    return {
-        name: _seed_mean([[f for f in folds if f.name == name] for folds in by_seed], entry, "pooled") for name in names
-    }
+    """Return the mean over the seeds of each fold's own score, all seeds in one call."""
+    totals = {fold.name: [f.total for folds in by_seed for f in folds if f.name == fold.name] for fold in by_seed[0]}
+    values = {name: mean_defined(entry.by_label(np.stack(own)))[0] for name, own in totals.items()}
+    return {name: float(np.mean(own)) for name, own in values.items()}
 
 
 def _other_aggregations(by_seed: Seeds, entry: Metric, how: str, cluster: str) -> dict[str, float | None]:

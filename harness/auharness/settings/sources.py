@@ -1,35 +1,61 @@
 """Nested settings from flags, environment variables and configuration files."""
 
+import math
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from auharness.errors import UsageError, near
 
-__all__ = ["environment_settings", "parse_set", "read_toml"]
+__all__ = ["environment_settings", "parse_set", "read_toml", "refuse_unending"]
 
 ENVIRONMENT_PREFIX = "AUHARNESS_SET__"
 TABLES = ("model", "data", "data_roots", "run")
+LARGEST_FILE = 1_000_000
+"""Bytes of a configuration file: one that says more was not written by hand."""
 
 
-def parse_set(assignments: Sequence[str]) -> dict[str, Any]:
+def parse_set(assignments: Sequence[str], *, flag: str = "--set") -> dict[str, Any]:
     """Return nested settings from `KEY=VALUE` texts; a value is a TOML value, or else the text itself; the last wins.
 
     >>> parse_set(["recipe.epochs=6", "mixer=attention", "mean=[0.5, 0.5]"])
     {'recipe': {'epochs': 6}, 'mixer': 'attention', 'mean': [0.5, 0.5]}
 
     Raises:
-        UsageError: if a text is not `KEY=VALUE`, or a setting is used both as a value and as a group.
+        UsageError: if a text is not `KEY=VALUE`, a setting is used both as a value and as a group, or a number is
+            infinite or none.
     """
     nested: dict[str, Any] = {}
     for text in assignments:
         key, equals, value = text.partition("=")
         key = key.strip()
         if not equals or not all(key.split(".")):
-            raise UsageError(f"--set {text}: expected KEY=VALUE, e.g. --set recipe.epochs=6")
+            raise UsageError(f"{flag} {text}: expected KEY=VALUE, e.g. --set recipe.epochs=6")
         _put(nested, key, _toml_value(value.strip()))
+    refuse_unending(nested, "--set ")
     return nested
+
+
+def refuse_unending(values: object, place: str) -> None:
+    """Refuse infinities and NaN: no setting means them, and no record can hold them.
+
+    Args:
+        values: nested tables, lists and plain values.
+        place: what stands before the key in the message.
+
+    Raises:
+        UsageError: naming the first such number.
+    """
+    if isinstance(values, float) and not math.isfinite(values):
+        raise UsageError(f"{place} is {values}, expected a finite number")
+    items: Iterable[tuple[object, object]] = ()
+    if isinstance(values, Mapping):
+        items = values.items()
+    elif isinstance(values, list | tuple):
+        items = enumerate(values)
+    for key, value in items:
+        refuse_unending(value, f"{place}{key}" if place.endswith(" ") else f"{place}.{key}")
 
 
 def environment_settings(environment: Mapping[str, str]) -> dict[str, Any]:
@@ -55,11 +81,16 @@ def read_toml(path: Path) -> dict[str, dict[str, Any]]:
         UsageError: if the file is missing or is not TOML, or holds anything but these tables.
     """
     try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise UsageError(f"{path}: {path.stat().st_size} bytes, expected a TOML file of at most {LARGEST_FILE}")
         content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror}); expected a TOML file") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except RecursionError:
+        raise UsageError(f"{path}: not a TOML file of settings: nested too deeply") from None
+    except ValueError as error:  # also of text that is not UTF-8, and of numbers of thousands of digits
         raise UsageError(f"{path}: not a TOML file: {error}") from error
+    refuse_unending(content, f"{path}: ")
     for name, table in content.items():
         if name not in TABLES:
             known = ", ".join(f"[{table}]" for table in TABLES)
@@ -77,7 +108,7 @@ def read_toml(path: Path) -> dict[str, dict[str, Any]]:
 def _toml_value(text: str) -> Any:
     try:
         parsed = tomllib.loads(f"value = {text}")
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return text
     value = parsed["value"]
     # a text with a line break may parse as two entries, and a bare date is meant as text

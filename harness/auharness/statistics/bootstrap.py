@@ -11,6 +11,7 @@ interval reaches 87.8 % and 80.0 %. This folder's README.md has the table and th
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -175,12 +176,18 @@ def draw_weights(strata: tuple[NDArray[np.int64], ...], *, draws: int, seed: int
     >>> draw_weights((np.array([0, 1]), np.array([2])), draws=100, seed=0).sum(axis=0)[2]
     np.float64(100.0)
     """
-    generator = np.random.default_rng(seed)
     weights = np.zeros((draws, sum(len(stratum) for stratum in strata)))
-    for stratum in strata:
-        size = len(stratum)
-        weights[:, stratum] = generator.multinomial(size, np.full(size, 1 / size), size=draws)
+    drawn = _drawn(tuple(len(stratum) for stratum in strata), draws, seed)
+    for stratum, columns in zip(strata, drawn, strict=True):
+        weights[:, stratum] = columns
     return weights
+
+
+@lru_cache(maxsize=1)
+def _drawn(sizes: tuple[int, ...], draws: int, seed: int) -> tuple[NDArray[np.int64], ...]:
+    """Return the columns of each stratum, `[draws, size]`; the rows of a board share them."""
+    generator = np.random.default_rng(seed)
+    return tuple(generator.multinomial(size, np.full(size, 1 / size), size=draws) for size in sizes)
 
 
 def jackknife_error(

@@ -62,7 +62,9 @@ def fake_batch(plugin: ModelPlugin, task: Task, *, size: int = 3, seed: int = 0)
     if "image" in plugin.inputs:
         batch["image"] = torch.randn(size, channels, side, side, generator=random)
     if clip:
-        batch["clip"] = torch.randn(size, frames, channels, side, side, generator=random)
+        kept = plugin.kept_frames()
+        shape = (channels, side, side) if kept is None else kept.shape
+        batch["clip"] = torch.randn(size, frames, *shape, generator=random)
     if plugin.per_frame:
         times = torch.arange(frames, dtype=torch.float64) / FPS
         batch["time_s"] = times.expand(size, frames).clone()

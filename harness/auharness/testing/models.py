@@ -123,8 +123,8 @@ class _Case:
             expect(name in plugin.presets, f"crossed: expected one of the presets, got '{name}'")
             expect(name not in plugin.variants, f"crossed: '{name}' is a variant too")
         for name in plugin.controls:
-            known = name in plugin.presets or name in registry.names("model")
-            expect(known, f"controls: expected a preset or the name of another model, got '{name}'")
+            known = set(name.split(",")) <= set(plugin.presets) or name in registry.names("model")
+            expect(known, f"controls: expected presets or the name of another model, got '{name}'")
             expect(
                 name not in (*plugin.variants, plugin.name), f"controls: '{name}' is not one, but a row of the paper"
             )
@@ -175,10 +175,11 @@ class _Case:
         expect(total.requires_grad, "expected a loss that depends on the parameters, got a constant")
         total.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         for name, parameter in trainable:
+            declared = any(fnmatch(name, pattern) for pattern in self.model.unused)
             if parameter.grad is None:
-                declared = any(fnmatch(name, pattern) for pattern in self.plugin.unused)
                 expect(declared, f"'{name}' has no gradient; use it in the forward pass or name it in `unused`")
             else:
+                expect(not declared, f"'{name}' has a gradient; expected none, as it is named in `unused`")
                 expect(bool(parameter.grad.isfinite().all()), f"'{name}': expected a finite gradient, got NaN or inf")
 
     def batch_size(self) -> None:

@@ -11,7 +11,7 @@ from auharness.api import Augment, Preprocess
 from auharness.training.colours import LUMA, enhanced, jittered, noisy, softened, turned
 from auharness.training.geometry import Affine, cut, flipped, resized, warped
 
-__all__ = ["augmented", "plain"]
+__all__ = ["augmented", "frames_of", "plain"]
 
 _CLAHE_LIMITS = (1.0, 4.0)
 _BLUR_SIGMAS = (0.3, 1.2)  # pixels
@@ -35,6 +35,11 @@ def plain(images: Tensor, landmarks: Tensor, preprocess: Preprocess) -> tuple[Te
     corner = torch.full((len(images), 2), margin // 2)
     made, points = cut(images, landmarks, corner, preprocess.crop)
     return _normalise(made, preprocess), points
+
+
+def frames_of(images: Tensor, preprocess: Preprocess) -> Tensor:
+    """Return the frames of `plain` alone."""
+    return plain(images, torch.zeros(len(images), 68, 2), preprocess)[0]
 
 
 def augmented(

@@ -1,6 +1,8 @@
-"""Checkpoints without pickle: a nested state of tensors and plain values in one safetensors file."""
+"""Checkpoints without pickle: a nested state of tensors and plain values in one safetensors file, with its digest."""
 
+import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +19,9 @@ __all__ = ["load_state", "save_state"]
 def save_state(path: Path, state: Any) -> None:
     """Write a tree of dicts, lists, tuples, numbers, strings, None and tensors atomically."""
     tensors: dict[str, torch.Tensor] = {}
-    tree = _pack(state, tensors)
-    write_with(path, lambda temporary: save_file(tensors, temporary, metadata={"tree": json.dumps(tree)}))
+    tree = json.dumps(_pack(state, tensors))
+    metadata = {"tree": tree, "sha256": _digest(tree, tensors)}
+    write_with(path, lambda temporary: save_file(tensors, temporary, metadata=metadata))
 
 
 def load_state(path: Path) -> Any:
@@ -30,9 +33,21 @@ def load_state(path: Path) -> Any:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            return _unpack(json.loads(metadata["tree"]), file)
-    except (SafetensorError, KeyError, ValueError, OSError) as error:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a mapping
+        if metadata["sha256"] != _digest(metadata["tree"], tensors):
+            raise ValueError("its content is not what was written")
+        return _unpack(json.loads(metadata["tree"]), tensors)
+    except (SafetensorError, KeyError, ValueError, TypeError, AttributeError, RecursionError, OSError) as error:
         raise IntegrityError(f"{path}: not a whole checkpoint ({error}); delete it to train this unit anew") from None
+
+
+def _digest(tree: str, tensors: Mapping[str, torch.Tensor]) -> str:
+    """Return the sha256 of the tree and of the tensors' bytes: safetensors keeps none."""
+    found = hashlib.sha256(tree.encode())
+    for name in sorted(tensors):
+        found.update(name.encode())
+        found.update(tensors[name].reshape(-1).view(torch.uint8).numpy().data)
+    return found.hexdigest()
 
 
 def _pack(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
@@ -49,16 +64,16 @@ def _pack(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
     raise TypeError(f"checkpoint: cannot store {type(value).__name__}; expected tensors and plain values")
 
 
-def _unpack(node: Any, file: Any) -> Any:
+def _unpack(node: Any, tensors: Mapping[str, torch.Tensor]) -> Any:
     (kind, body), *rest = node.items()
     if rest:
         raise ValueError("malformed tree")
     if kind == "tensor":
-        return file.get_tensor(body)
+        return tensors[body]
     if kind == "dict":
-        return {_unpack(key, file): _unpack(item, file) for key, item in body}
+        return {_unpack(key, tensors): _unpack(item, tensors) for key, item in body}
     if kind in ("list", "tuple"):
-        items = [_unpack(item, file) for item in body]
+        items = [_unpack(item, tensors) for item in body]
         return items if kind == "list" else tuple(items)
     if kind == "value":
         return body

@@ -16,11 +16,12 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from auharness.api import Batch, ModelPlugin, Output
-from auharness.errors import AuharnessError
+from auharness.errors import AuharnessError, IntegrityError
 from auharness.records import Task
 from auharness.training.checkpoint import load_state, save_state
 from auharness.training.optim import WeightAverage, build_optimiser, lr_factor, momentum_at, set_lr, set_momentum
-from auharness.training.predictor import ModulePredictor, as_output, call, is_out_of_memory
+from auharness.training.predictor import ModulePredictor, as_output, call, is_out_of_memory, spare_memory
+from auharness.training.ranks import add_gradients, gathered, rows_of
 from auharness.training.seed import derive_seed, rng_state, seed_all, set_rng_state
 from auharness.training.selection import RunningScore
 from auharness.training.source import CropSource
@@ -49,9 +50,11 @@ class Loop:
         folder: Path,
         weights: Mapping[str, Tensor] | None = None,
         log: Callable[..., None],
+        owner: str = "",
     ) -> None:
         self.plugin, self.task, self.recipe = plugin, task, plugin.recipe
         self.fabric, self.seed, self.folder, self.log = fabric, seed, folder, log
+        self.owner = owner
         seed_all(seed, "build")
         module = plugin.build(task)
         if weights is not None:
@@ -88,9 +91,10 @@ class Loop:
 
         Raises:
             NotFiniteError: if the loss is NaN or infinite.
+            IntegrityError: if the checkpoint is damaged, or of another unit.
         """
         if self.path.is_file():
-            self.restore(load_state(self.path))
+            self._resume()
             self.log("resumed", epoch=self.epoch, batch=self.batch)
         steps = math.ceil(len(train) / self.recipe.batch_size) * self.recipe.epochs
         total = min(steps, self.recipe.max_steps or steps)
@@ -104,9 +108,15 @@ class Loop:
                 values |= self._select(validation)
             if observe is not None:
                 observe(self.epoch, self.predictor())
-            self.log("epoch", epoch=self.epoch, epochs=self.recipe.epochs, s=time.monotonic() - started, **values)
+            seconds = time.monotonic() - started
+            self.log("epoch", epoch=self.epoch, epochs=self.recipe.epochs, s=seconds, metric=self.metric, **values)
             self._save_if_due(checkpoint_s)
         return self._selected()
+
+    @property
+    def metric(self) -> str:
+        """What the scores of the log are, e.g. `F1`."""
+        return RunningScore(self.task, self.plugin.score_kind).metric.title
 
     def predictor(self) -> ModulePredictor:
         """The model as it stands: the weight average where one is kept."""
@@ -117,6 +127,7 @@ class Loop:
     def state(self) -> dict[str, Any]:
         """All that the next step depends on."""
         return {
+            "owner": self.owner,
             "module": dict(self.module.state_dict()),
             "optimiser": self.optimiser.state_dict(),
             "precision": self.fabric.strategy.precision.state_dict(),
@@ -142,6 +153,20 @@ class Loop:
         if state["rng_cuda"] is not None:
             torch.cuda.set_rng_state(state["rng_cuda"], self.fabric.device)
 
+    def _resume(self) -> None:
+        state = load_state(self.path)
+        remedy = "delete it to train this unit anew"
+        left_by = state.get("owner") if isinstance(state, dict) else None
+        if left_by != self.owner:
+            raise IntegrityError(f"{self.path}: a checkpoint of {left_by}, expected one of {self.owner}; {remedy}")
+        try:
+            self.restore(state)
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            if is_out_of_memory(error):
+                raise
+            said = " ".join(str(error).split())
+            raise IntegrityError(f"{self.path}: a checkpoint of another network ({said:.200}); {remedy}") from error
+
     def _epoch(self, train: CropSource, *, total: int, checkpoint_s: float) -> dict[str, float]:
         """Train on all batches that are left of an epoch and return what the log shows of it."""
         self.module.train()
@@ -156,6 +181,9 @@ class Loop:
             set_lr(self.optimiser, self.recipe.lr * factor)
             if (momentum := momentum_at(self.step, total, self.recipe)) is not None:
                 set_momentum(self.optimiser, momentum)
+            if self.fabric.world_size > 1:
+                # no process draws what another one does, and what it draws follows from the step alone
+                seed_all(self.seed, "rank", self.fabric.global_rank, self.step)
             losses, logits = self._step(batch)
             running.add(logits, batch["target"])
             seen += len(logits)
@@ -169,17 +197,22 @@ class Loop:
 
     def _step(self, batch: Batch) -> tuple[dict[str, float], Tensor]:
         """One update; the batch is cut into ever smaller micro-batches when memory runs out."""
+        several = self.fabric.world_size > 1
         while True:
             rng = torch.get_rng_state()
             try:
-                result = self._forward_backward(batch)
+                with self.fabric.no_backward_sync(self.module, enabled=several):
+                    result = self._forward_backward(batch)
                 break
-            except RuntimeError as error:
-                if not is_out_of_memory(error) or self.micro_batch == 1:
+            except (RuntimeError, MemoryError) as error:
+                # the other processes know nothing of it and wait
+                if not is_out_of_memory(error) or self.micro_batch == 1 or several:
                     raise
                 self.micro_batch = math.ceil(self.micro_batch / 2)
                 self.log("out_of_memory", micro_batch=self.micro_batch, batch_size=self.recipe.batch_size)
                 torch.set_rng_state(rng)
+        if several:
+            add_gradients(self.module.module, self.fabric)
         if self.recipe.grad_clip:
             clip = self.fabric.clip_gradients
             clip(self.module, self.optimiser, max_norm=self.recipe.grad_clip, error_if_nonfinite=False)
@@ -197,7 +230,7 @@ class Loop:
         for start in range(0, count, self.micro_batch):
             part = {name: value[start : start + self.micro_batch] for name, value in batch.items()}
             share = len(part["target"]) / count
-            output = as_output(call(self.module, part, self.plugin.inputs))
+            output = self._output(part)
             terms = self.plugin.loss(output, part, self.task)
             total = torch.stack([term.float() for term in terms.values()]).sum()
             if not torch.isfinite(total):
@@ -210,6 +243,16 @@ class Loop:
                 sums[name] = sums.get(name, 0.0) + float(term.detach()) * share
         return sums, torch.cat(logits)
 
+    def _output(self, batch: Batch) -> Output:
+        """What the network puts out for a batch, of which each of several processes computes its share."""
+        if self.fabric.world_size == 1:
+            return as_output(call(self.module, batch, self.plugin.inputs))
+        rows = len(batch["target"])
+        own = rows_of(rows, self.fabric.global_rank, self.fabric.world_size)
+        start = min(own.start, rows - 1)  # an empty share computes a row that does not count
+        part = {name: batch[name][start : max(own.stop, start + 1)] for name in self.plugin.inputs}
+        return gathered(as_output(call(self.module, part, self.plugin.inputs)), rows, self.fabric)
+
     def _refuse(self, terms: Mapping[str, Tensor]) -> None:
         values = ", ".join(f"{name} {float(term.detach()):g}" for name, term in terms.items())
         raise NotFiniteError(
@@ -220,15 +263,15 @@ class Loop:
     def _select(self, validation: CropSource) -> dict[str, float]:
         """Score the held-out training rows, keep the weights when they are the best so far, and return the scores."""
         predictor = self.predictor()
+        size = self.recipe.eval_batch_size
+        while True:
+            try:
+                scores, sums = self._evaluate(predictor, validation, size)
+                break
+            except (RuntimeError, MemoryError) as error:
+                size = spare_memory(error, predictor, size)
+                self.log("out_of_memory", eval_batch_size=size)
         running = RunningScore(self.task, self.plugin.score_kind)
-        sums: dict[str, float] = {}
-        answers = []
-        for batch in validation.batches(self.recipe.eval_batch_size, device=self.fabric.device):
-            logits = predictor(batch)
-            answers.append(logits.cpu())
-            for name, term in self.plugin.monitor(Output(logits), batch, self.task).items():
-                sums[name] = sums.get(name, 0.0) + float(term) * len(logits)
-        scores = torch.cat(answers)
         running.add(validation.gather(scores), validation.targets)
         sums = {name: value / len(scores) for name, value in sums.items()}
         score = running.value
@@ -236,6 +279,19 @@ class Loop:
             weights = {name: value.detach().clone() for name, value in predictor.module.state_dict().items()}
             self.best = {"score": score, "epoch": self.epoch, "weights": weights}
         return {"inner_val": score} | {f"val_{name}": value for name, value in (sums | running.curves).items()}
+
+    def _evaluate(
+        self, predictor: ModulePredictor, validation: CropSource, size: int
+    ) -> tuple[Tensor, dict[str, float]]:
+        """Return the logits of all rows, on the CPU, and the sums of what the plugin monitors."""
+        sums: dict[str, float] = {}
+        answers = []
+        for batch in validation.batches(size, device=self.fabric.device):
+            logits = predictor(batch)
+            answers.append(logits.cpu())
+            for name, term in self.plugin.monitor(Output(logits), batch, self.task).items():
+                sums[name] = sums.get(name, 0.0) + float(term) * len(logits)
+        return torch.cat(answers), sums
 
     def _selected(self) -> ModulePredictor:
         if self.best["weights"] is None:
@@ -246,8 +302,11 @@ class Loop:
         return predictor
 
     def _out_of_patience(self) -> bool:
+        if not self.recipe.patience:
+            return False
         best = self.best["epoch"]
-        return bool(self.recipe.patience) and best is not None and self.epoch - best >= self.recipe.patience
+        # of several processes the first one alone validates
+        return bool(self.fabric.broadcast(best is not None and self.epoch - best >= self.recipe.patience))
 
     def _with_weights(self, weights: Mapping[str, Tensor]) -> ModulePredictor:
         """A copy of the module with other weights; training goes on undisturbed."""
@@ -259,6 +318,6 @@ class Loop:
         return self.fabric.setup(module, build_optimiser(self.plugin, module))
 
     def _save_if_due(self, checkpoint_s: float) -> None:
-        if time.monotonic() - self._saved_at >= checkpoint_s:
+        if self.fabric.is_global_zero and time.monotonic() - self._saved_at >= checkpoint_s:
             save_state(self.path, self.state())
             self._saved_at = time.monotonic()

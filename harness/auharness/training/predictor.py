@@ -10,12 +10,14 @@ from torch import Tensor, nn
 from auharness.api import Batch, ModelPlugin, Output, Predictor
 from auharness.training.source import CropSource
 
-__all__ = ["BLOCK", "ModulePredictor", "as_output", "call", "is_out_of_memory", "predict"]
+__all__ = ["BLOCK", "ModulePredictor", "as_output", "call", "is_out_of_memory", "predict", "spare_memory"]
 
 BLOCK = 32
 """Rows that an evaluated module sees at once, if they have at most `_LONG` frames."""
 
 _LONG = 16
+_CPU_ALLOCATOR = ("not enough memory", "can't allocate memory")
+"""What torch says, by operating system."""
 
 
 def call(module: nn.Module, batch: Batch, inputs: Sequence[str]) -> Any:
@@ -29,8 +31,9 @@ def as_output(result: Tensor | Output) -> Output:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out, on a GPU or in the CPU allocator."""
-    return isinstance(error, torch.OutOfMemoryError) or "not enough memory" in str(error)
+    """Whether an error says that memory ran out, on a GPU or in an allocator of the CPU."""
+    said = str(error)
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(words in said for words in _CPU_ALLOCATOR)
 
 
 class ModulePredictor:
@@ -71,10 +74,24 @@ def predict(predictor: Predictor, source: CropSource, *, size: int, device: torc
     while True:
         try:
             return source.gather(torch.cat([predictor(batch).cpu() for batch in source.batches(size, device=device)]))
-        except RuntimeError as error:
-            block = getattr(predictor, "block", size)
-            if not is_out_of_memory(error) or block == 1:
-                raise
-            if isinstance(predictor, ModulePredictor):
-                predictor.block = (block + 1) // 2
-            size = (size + 1) // 2
+        except (RuntimeError, MemoryError) as error:
+            size = spare_memory(error, predictor, size)
+
+
+def spare_memory(error: Exception, predictor: Predictor, size: int) -> int:
+    """Halve what a predictor evaluates at once after an error that says that memory ran out.
+
+    Args:
+        error: any; one of another cause, or at a single row, is raised again.
+        predictor: its block is halved where it has one.
+        size: rows per batch so far.
+
+    Returns:
+        The new number of rows per batch.
+    """
+    block = getattr(predictor, "block", size)
+    if not is_out_of_memory(error) or block == 1:
+        raise error
+    if isinstance(predictor, ModulePredictor):
+        predictor.block = (block + 1) // 2
+    return (size + 1) // 2

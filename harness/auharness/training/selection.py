@@ -4,15 +4,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from auharness.metrics.counts import binary_counts, confusion_matrix
-from auharness.metrics.defined import mean_defined
-from auharness.metrics.f1 import f1
-from auharness.metrics.macro_f1 import macro_f1
-from auharness.metrics.uar import uar
-from auharness.metrics.war import war
+from auharness.metrics import binary_counts, confusion_matrix, macro_f1, mean_defined, metric, war
 from auharness.records import Task
 
-__all__ = ["RunningScore", "decision_value", "selection_score"]
+__all__ = ["RunningScore", "decision_value"]
 
 
 def decision_value(score_kind: str) -> float:
@@ -20,18 +15,12 @@ def decision_value(score_kind: str) -> float:
     return 0.5 if score_kind == "probability" else 0.0
 
 
-def selection_score(scores: Tensor, targets: Tensor, task: Task, *, score_kind: str) -> float:
-    """Mean defined F1 over labels at the fixed threshold, or UAR for classes; in [0, 1], NaN if nothing is defined."""
-    running = RunningScore(task, score_kind)
-    running.add(scores, targets)
-    return running.value
-
-
 class RunningScore:
-    """Counts over batches and the score they give."""
+    """Counts over batches and the score they give: the task's objective at the fixed threshold, or UAR for classes."""
 
     def __init__(self, task: Task, score_kind: str) -> None:
         self.multiclass = task.kind == "clip-multiclass"
+        self.metric = metric("uar" if self.multiclass else task.objective)
         self.num_outputs = task.num_outputs
         self.threshold = decision_value(score_kind)
         self.counts = np.zeros((task.num_outputs, task.num_outputs if self.multiclass else 4), np.int64)
@@ -50,10 +39,8 @@ class RunningScore:
 
     @property
     def value(self) -> float:
-        """Mean F1 or UAR so far."""
-        if self.multiclass:
-            return float(uar(self.counts))
-        return float(mean_defined(f1(self.counts))[0])
+        """UAR, or the mean of the objective over the labels that define it, so far; in [0, 1], NaN if none does."""
+        return float(mean_defined(self.metric.by_label(self.counts))[0])
 
     @property
     def curves(self) -> dict[str, float]:

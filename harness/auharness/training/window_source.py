@@ -16,6 +16,7 @@ from torch import Tensor
 
 from auharness.api import Augment, Batch, Preprocess
 from auharness.data.cache import CropCache
+from auharness.data.kept_frames import KeptStore
 from auharness.data.sound import RATE, SoundStore
 from auharness.training.augment import augmented, plain
 from auharness.training.source import CropSource, Rows
@@ -24,6 +25,7 @@ __all__ = ["MARGIN_S", "WindowSource", "window_starts"]
 
 MARGIN_S: Final = 0.5
 """Seconds of sound before the first frame of a window and behind its last."""
+_CLIP: Final = ("clip", "landmarks", "landmarks_valid")
 
 
 def window_starts(length: int, window: int, stride: int) -> list[int]:
@@ -64,6 +66,8 @@ class WindowSource(CropSource):
     averages what they say of a frame; with one an epoch is `augment.windows` windows of each recording, drawn anew.
     A recording shorter than a window repeats its last frame, not coded.
 
+    With `kept`, `clip` holds what was made of each frame, `[B,T,*shape]` float16, and nothing is varied.
+
     With `sounds` there are also `audio [B,S]` (16 kHz, in [-1, 1)), `audio_valid [B,S]` (False where nothing is
     recorded; 0 there) and `frame_s [B,T]`, the time of each frame in that sound. It begins `MARGIN_S` before the first
     frame; S is the same for all windows and reaches `MARGIN_S` behind the last frame of the longest.
@@ -78,9 +82,11 @@ class WindowSource(CropSource):
         preprocess: Preprocess,
         augment: Augment,
         sounds: Mapping[str, SoundStore] | None = None,
+        kept: Mapping[str, KeptStore] | None = None,
     ) -> None:
         super().__init__(rows, caches, targets=targets, preprocess=preprocess, augment=augment)
-        self._sounds = sounds
+        self._sounds, self._kept = sounds, kept
+        self._opened: dict[int, np.ndarray] = {}
         longest = max(recording.longest(preprocess.frames) for recording in self._recordings)
         self._samples = math.ceil((longest + 2 * MARGIN_S) * RATE)
 
@@ -91,17 +97,26 @@ class WindowSource(CropSource):
     @property
     def views(self) -> np.ndarray:
         """`[N]`: in how many windows each row lies."""
-        counts = np.zeros(len(self.rows), np.int64)
-        for number, start in self._windows:
-            row = self._places(number, start)[0]
-            np.add.at(counts, row[row >= 0], 1)
-        return counts
+        row = self.window_rows
+        return np.bincount(row[row >= 0], minlength=len(self.rows))
+
+    @property
+    def window_rows(self) -> np.ndarray:
+        """`[W,T]`: the row at each place of the windows that `batches` yields without a generator, -1 for none."""
+        return np.stack([self._places(*window)[0] for window in self._windows])
+
+    def windows(self, which: np.ndarray, *, device: torch.device | None = None) -> Batch:
+        """Return the batch of some of these windows, by their numbers."""
+        return self._batch(which, None, device)
+
+    def crops(self, which: np.ndarray) -> np.ndarray:
+        """Return the cached crops of some rows, `[n,R,R,3]` uint8."""
+        return np.stack([self._images[file][row] for file, row in self._place[which]])
 
     def gather(self, scores: Tensor) -> Tensor:
         """Average what the windows say of each row: `[W,T,A]`, in the order of `batches`, to `[N,A]`."""
         sums = scores.new_zeros(len(self.rows), scores.shape[-1], dtype=torch.float64)
-        for (number, start), values in zip(self._windows, scores, strict=True):
-            row = self._places(number, start)[0]
+        for row, values in zip(self.window_rows, scores, strict=True):
             inside = torch.from_numpy(np.flatnonzero(row >= 0))
             sums.index_add_(0, torch.from_numpy(row)[inside], values[inside].double())
         return (sums / torch.from_numpy(self.views)[:, None]).to(scores.dtype)
@@ -114,17 +129,18 @@ class WindowSource(CropSource):
     def _batch(self, which: np.ndarray, generator: torch.Generator | None, device: torch.device | None) -> Batch:
         windows = [self._windows[i] if generator is None else self._drawn(i, generator) for i in which]
         places = [self._places(*window) for window in windows]
-        batch = self._clip(np.stack([shown for _, shown, _ in places]), generator)
+        shown = np.stack([shown for _, shown, _ in places])
+        batch = self._clip(shown, generator) if self._kept is None else self._kept_clip(self._kept, shown, device)
         time_s = np.stack([times for *_, times in places])
         batch["time_s"] = torch.from_numpy(time_s)
+        first = shown[:, 0].tolist()
         if self._sounds is not None:
-            batch |= self._sound(self._sounds, [int(shown[0]) for _, shown, _ in places], time_s)
+            batch |= self._sound(self._sounds, first, time_s)
         if self._targets is not None:
             row = torch.from_numpy(np.stack([row for row, *_ in places]))
             batch["target"] = self._targets[row].masked_fill(row[..., None] < 0, -1)
         if device is not None:
             batch = {name: value.to(device, non_blocking=True) for name, value in batch.items()}
-        first = [int(shown[0]) for _, shown, _ in places]
         batch["sample_id"] = [self.rows.sample_ids[i] for i in first]
         batch["subject"] = [self.rows.subjects[i] for i in first]
         return batch
@@ -145,20 +161,33 @@ class WindowSource(CropSource):
 
     def _clip(self, shown: np.ndarray, generator: torch.Generator | None) -> Batch:
         """Return crops and landmarks of rows `[B,T]`, the frames of a window varied alike."""
-        pixels = self._place[shown.ravel()]
-        images = torch.from_numpy(np.stack([self._images[file][row] for file, row in pixels]))
-        marks = torch.from_numpy(np.stack([self._landmarks[file][row] for file, row in pixels]).astype(np.float32))
+        images = torch.from_numpy(self.crops(shown.ravel()))
+        marks, valid = self._marks(shown)
         if generator is None:
             clip, points = plain(images, marks, self.preprocess)
         else:
             kinds = {"augment": self.augment, "generator": generator, "alike": shown.shape[1]}
             clip, points = augmented(images, marks, self.preprocess, **kinds)
-        valid = torch.tensor([bool(self._valid[file][row]) for file, row in pixels])
+        return {name: _by_window(x, shown) for name, x in zip(_CLIP, (clip, points, valid), strict=True)}
 
-        def by_window(x: Tensor) -> Tensor:
-            return x.unflatten(0, shown.shape)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    def _kept_clip(self, kept: Mapping[str, KeptStore], shown: np.ndarray, device: torch.device | None) -> Batch:
+        """Return what was kept of rows `[B,T]`, and their landmarks in the middle of the crop."""
+        clip = []
+        for row, (file, place) in zip(shown.ravel(), self._place[shown.ravel()], strict=True):
+            if file not in self._opened:
+                store = kept[self.rows.datasets[row]]
+                self._opened[file] = store.sequence(self.rows.sequences[row], device=device)
+            clip.append(self._opened[file][place])
+        marks, valid = self._marks(shown)
+        points = marks - (self.preprocess.resize - self.preprocess.crop) // 2
+        values = torch.from_numpy(np.stack(clip))
+        return {name: _by_window(x, shown) for name, x in zip(_CLIP, (values, points, valid), strict=True)}
 
-        return {"clip": by_window(clip), "landmarks": by_window(points), "landmarks_valid": by_window(valid)}
+    def _marks(self, shown: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Return landmarks in the crops of the cache, `[B*T,68,2]`, and whether a face was found, `[B*T]`."""
+        pixels = self._place[shown.ravel()]
+        marks = torch.from_numpy(np.stack([self._landmarks[file][row] for file, row in pixels]).astype(np.float32))
+        return marks, torch.tensor([bool(self._valid[file][row]) for file, row in pixels])
 
     def _sound(self, sounds: Mapping[str, SoundStore], rows: list[int], time_s: np.ndarray) -> Batch:
         """Return the sound of windows by a row of each and the times `[B,T]` of their frames."""
@@ -191,3 +220,8 @@ class WindowSource(CropSource):
         nearest = np.where(frames[behind] == numbers, behind, nearest)
         row = np.where(frames[nearest] == numbers, rows[nearest], -1)
         return _Recording(row, rows[nearest], np.interp(numbers, frames, self.rows.time_s[rows]))
+
+
+def _by_window(x: Tensor, shown: np.ndarray) -> Tensor:
+    """`[B*T,...]` to `[B,T,...]`."""
+    return x.unflatten(0, shown.shape)  # type: ignore[no-untyped-call]  # torch leaves it untyped

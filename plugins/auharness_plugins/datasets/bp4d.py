@@ -10,14 +10,13 @@ Decisions where releases differ:
 - rows in which none of the 12 AUs is coded are left out, with or without an image.
 """
 
-import csv
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
 from auharness.api import DatasetPlugin
-from auharness.data.layout import child, missing_data, names_in, numbered, read_lines
+from auharness.data.layout import child, csv_rows, missing_data, names_in, numbered, whole_number
 from auharness.data.problems import Problems
 from auharness.data.published import read_counts
 from auharness.hookspecs import hookimpl
@@ -103,8 +102,8 @@ class _Row(NamedTuple):
 
 def _read_sheet(path: Path, file: str, aus: Iterable[int], problems: Problems) -> list[_Row]:
     """Return the sound rows of a sheet, sorted by frame."""
-    reader = csv.reader(read_lines(path))
-    header = [cell.strip() for cell in next(reader, [])]
+    reader = csv_rows(path, file, problems)
+    _, header = next(reader, (1, []))
     for name in (FRAME, *map(str, aus)):
         if header.count(name) != 1:
             got = "missing" if name not in header else "there twice"
@@ -115,27 +114,25 @@ def _read_sheet(path: Path, file: str, aus: Iterable[int], problems: Problems) -
     frame_at = header.index(FRAME)
     columns = {au: header.index(str(au)) for au in aus if str(au) in header}
     rows: dict[int, _Row] = {}
-    for cells in reader:
-        if not any(cell.strip() for cell in cells):
-            continue
-        line = reader.line_num
-        text = cells[frame_at].strip() if frame_at < len(cells) else ""
+    for line, cells in reader:
+        text = cells[frame_at] if frame_at < len(cells) else ""
+        frame = whole_number(text)
         labels = _labels(cells, columns, file, line, problems)
-        if not (text.isascii() and text.isdigit()):
+        if frame is None:
             problems.add(file, line, column="frame", expected="a number", got=text or "empty")
-        elif int(text) in rows:
+        elif frame in rows:
             problems.add(
-                file, line, column="frame", expected="each frame once", got=f"{text}, as in row {rows[int(text)].line}"
+                file, line, column="frame", expected="each frame once", got=f"{text}, as in row {rows[frame].line}"
             )
         else:
-            rows[int(text)] = _Row(line, int(text), labels)
+            rows[frame] = _Row(line, frame, labels)
     return sorted(rows.values(), key=lambda row: row.frame)
 
 
 def _labels(cells: list[str], columns: dict[int, int], file: str, line: int, problems: Problems) -> dict[int, int]:
     labels = {}
     for au, at in columns.items():
-        text = cells[at].strip() if at < len(cells) else ""
+        text = cells[at] if at < len(cells) else ""
         if text in CODES:
             labels[au] = CODES[text]
         else:

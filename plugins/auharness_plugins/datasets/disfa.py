@@ -17,7 +17,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from auharness.api import DatasetPlugin
-from auharness.data.layout import child, missing_data, names_in, read_lines
+from auharness.data.layout import child, missing_data, names_in, read_lines, whole_number
 from auharness.data.problems import Problems
 from auharness.data.published import read_counts
 from auharness.hookspecs import hookimpl
@@ -127,16 +127,17 @@ def _read(root: Path, file: str, problems: Problems) -> dict[int, int]:
     for row, line in enumerate(read_lines(path), start=1):
         if not line.strip():
             continue
-        frame, _, intensity = (part.strip() for part in line.partition(","))
-        if not (frame.isascii() and frame.isdigit() and int(frame) >= 1):
-            problems.add(file, row, column="frame", expected="a number from 1", got=frame or "empty")
-        elif int(frame) in column:
+        text, _, intensity = (part.strip() for part in line.partition(","))
+        frame = whole_number(text)
+        if not frame:
+            problems.add(file, row, column="frame", expected="a number from 1", got=text or "empty")
+        elif frame in column:
             problems.add(file, row, column="frame", expected="each frame once", got=f"{frame} again")
         elif intensity not in INTENSITIES:
             problems.add(file, row, column="intensity", expected="0 to 5", got=intensity or "empty")
-            column[int(frame)] = 0  # known, so that it is not reported as missing too
+            column[frame] = 0  # known, so that it is not reported as missing too
         else:
-            column[int(frame)] = INTENSITIES[intensity]
+            column[frame] = INTENSITIES[intensity]
     if not column:
         problems.add(file, None, column="file", expected="lines such as 1,0", got="without a sound line")
     return column

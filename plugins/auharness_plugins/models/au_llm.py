@@ -37,11 +37,12 @@ Where the paper is silent or the text allows two readings (setting = default):
 cross-entropy with a clip. `literal` lets the gradient of eq. 4 flow through the focusing weights too.
 
 Controls that the paper lacks: `no-llm` gives the token of the EFP to the head; `frozen-llm` has no adapters;
-`random-llm` has random weights in the frozen model, the same in every fold; the last two combine. In `tiny` the
-language model is random anyway. `run --ablation` adds them, and the model `cnn3d`, to the rows of Table 3, each with
-every language model but for `no-llm`. Qwen2 and Qwen2.5 have one architecture, so their `random-llm` are equal.
+`random-llm` has random weights in the frozen model, the same in every fold; `random-llm,frozen-llm` is both. In `tiny`
+the language model is random anyway. `run --ablation` adds them, and the model `cnn3d`, to the rows of Table 3, each
+with every language model but for `no-llm`. Qwen2 and Qwen2.5 have one architecture, so their `random-llm` are equal.
 
-The language model is loaded once per process, before the clock of the first fold; every fold gets fresh adapters.
+The files of the language model must be there, or are fetched, before the first fold starts. It is loaded once per
+process, before the clock of the first fold; every fold gets fresh adapters.
 `--weights` is a warm start of what was learned: the language model keeps its own weights, and weights that were learned
 beside another one are refused.
 """
@@ -60,9 +61,18 @@ from auharness.hookspecs import hookimpl
 from auharness.losses import asl, asl_released
 from auharness.losses.asl import Reduction
 from auharness.nn.efp import EFP, Activation
-from auharness.nn.language_model import BACKBONES, Base, base_width, check_backbone, load_base, require_hf
+from auharness.nn.language_model import (
+    BACKBONES,
+    Base,
+    base_width,
+    check_backbone,
+    fetch_base,
+    load_base,
+    missing_base,
+    require_hf,
+)
 from auharness.nn.lora import LanguageReader
-from auharness.nn.micro3d import Micro3DCNN, MicroFeatures
+from auharness.nn.micro3d import Micro3DCNN, MicroFeatures, micro3d_size
 from auharness.records import Task
 
 Level = Literal["both", "mid", "high"]
@@ -128,9 +138,8 @@ class AULLM(ModelPlugin):
     pretrained_on = "text, by the authors of the language model"
     variants = ("f-high", "f-mid", "efp-minus", "prompt-learning", "all")  # Table 3
     crossed = ("deepseek-r1", "qwen2", "qwen2.5")  # Table 3
-    controls = ("random-llm", "frozen-llm", "no-llm", "cnn3d")
+    controls = ("random-llm", "frozen-llm", "random-llm,frozen-llm", "no-llm", "cnn3d")
     uncrossed = ("no-llm",)
-    unused = ("visual.high.*",)  # of f-mid
     traces: ClassVar[Mapping[str, str]] = {"channel_weights": "squeeze-and-excitation weights"}
     cam_first_frame = 1  # LED leaves out frame 0
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
@@ -226,19 +235,38 @@ class AULLM(ModelPlugin):
             raise ValueError("backbone tiny-random has no weights of its own; set init=none")
         if self.llm == "none" and self.prompting == "learned":
             raise ValueError("learned prompts need a language model that reads them; leave out no-llm")
+        try:
+            # LED leaves out frame 0
+            micro3d_size(self.preprocess.frames - 1, self.preprocess.crop)
+        except UsageError as error:
+            raise ValueError(str(error)) from None
         return self
+
+    @property
+    def unused(self) -> tuple[str, ...]:
+        return ("visual.high.*",) if self.features == "mid" else ()
 
     def check_ready(self, *, origin: str, weights: bool) -> None:
         if self.llm != "none":
             require_hf()
+
+    def missing(self) -> str:
+        return "" if self.llm == "none" else missing_base(self.backbone, pretrained=self._pretrained)
+
+    def fetch(self) -> None:
+        if self.llm != "none":
+            fetch_base(self.backbone, pretrained=self._pretrained)
+
+    @property
+    def timed_by_a_step(self) -> bool:
+        return self.llm == "none" or self.backbone == "tiny-random"  # others take gigabytes
 
     def shared(self, device: torch.device) -> Base | None:
         """Return the language model, on the CPU, loaded by the first call: a fold's copy of it moves to the device."""
         if self.llm == "none":
             return None
         dtype: torch.dtype = getattr(torch, self.llm_dtype)
-        own = self.init != "none" and self.backbone != "tiny-random"
-        return load_base(self.backbone, pretrained=own, dtype=dtype)
+        return load_base(self.backbone, pretrained=self._pretrained, dtype=dtype)
 
     def build(self, task: Task) -> nn.Module:
         if not task.aus or len(task.aus) != task.num_outputs:
@@ -293,6 +321,10 @@ class AULLM(ModelPlugin):
             if isinstance(part, LanguageReader):
                 part.verify()
         return predictor
+
+    @property
+    def _pretrained(self) -> bool:
+        return self.init != "none" and self.backbone != "tiny-random"
 
     def _reader(self, features: int) -> TokenReader | PromptReader:
         width = base_width(self.backbone)

@@ -5,10 +5,8 @@ https://github.com/zengqunzhao/Former-DFER (MIT), from whose description this is
 with 7 classes (printed: 18 M), 8.30 GMACs for 16 frames of 112 pixels. The 9.11 G that are printed cannot be had from
 the public code, whose network this is.
 
-Differs from the code in:
-- the last epoch is kept, where it takes the best one on the test fold; the last, smaller batch trains, too.
-- random resized crops are cut from frames of 112 pixels, there from the recorded ones.
-- a clip of fewer frames than the network reads repeats its last one, where the code leaves short clips out.
+The recipe, which the other video baselines share, and where it differs from the code: `auharness.api.clip_recipes`.
+Also, a clip of fewer frames than the network reads repeats its last one, where the code leaves short clips out.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +17,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from auharness.api import Augment, ModelPlugin, Preprocess, Recipe
+from auharness.api import Augment, ModelPlugin, Preprocess, Recipe, clip_recipes
 from auharness.hookspecs import hookimpl
 from auharness.nn.cam_layers import stage_layers
 from auharness.nn.encoder import Block
@@ -108,20 +106,7 @@ class FormerDFER(ModelPlugin):
     inputs = ("clip",)
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {},
-        "tiny": {
-            "width": 16,
-            "preprocess": {"resize": 48, "crop": 48, "frames": 8, "channels": 1},
-            "augment": {"random_resized_crop": (0.8, 1.0)},
-            "recipe": {
-                "optimiser": "adamw",
-                "epochs": 16,
-                "batch_size": 16,
-                "lr": 1e-3,
-                "weight_decay": 0.05,
-                "schedule": "cosine",
-                "warmup": 0.1,
-            },
-        },
+        "tiny": {"width": 16, "temporal_depth": 1, **clip_recipes.tiny(epochs=40)},
     }
 
     width: int = Field(64, ge=8, multiple_of=8, description="channels of the ResNet's first stage")
@@ -130,22 +115,9 @@ class FormerDFER(ModelPlugin):
     temporal_depth: int = Field(3, ge=1, description="blocks over frames")
 
     init: Literal["none", "weights"] = Field("none", description="from scratch, or from --weights FILE")
-    preprocess: Preprocess = Preprocess(
-        align="none",
-        landmarks="mean-shape",
-        resize=112,
-        crop=112,
-        frames=16,
-        sampler="former-dfer",
-        mean=(0.0, 0.0, 0.0),
-        std=(1.0, 1.0, 1.0),
-    )
-    augment: Augment = Augment(
-        flip=0.5, random_resized_crop=(0.08, 1.0), random_crop=False, brightness=0, contrast=0, saturation=0
-    )
-    recipe: Recipe = Recipe(
-        optimiser="sgd", lr=0.01, nesterov=False, weight_decay=1e-4, schedule="step", epochs=100, batch_size=32
-    )
+    preprocess: Preprocess = clip_recipes.PREPROCESS.model_copy(update={"sampler": "former-dfer"})
+    augment: Augment = clip_recipes.AUGMENT
+    recipe: Recipe = clip_recipes.RECIPE
 
     def check_ready(self, *, origin: str, weights: bool) -> None:
         check_start(self.name, init=self.init, weights=weights)

@@ -47,9 +47,11 @@ Where the paper is silent or the text allows two readings (setting = default):
 19. Only flips vary the pictures.
 
 `mixer` also puts attention (with sine positions), TTT, Mamba (one way or both) into the place of AG-SSM, each on both
-features side by side. `frozen` has no adapters, so the encoders compute no gradient; its features are not cached.
-`muted` gives every window silence. `tiny` trains small convolutions from scratch in the place of all four encoders:
-what transformers with random, frozen weights say of a face is worth little.
+features side by side. `frozen` has no adapters, so the encoders compute no gradient. `cached` departs further, to make
+training cheap: the frame encoder sees each crop once, in float32; its class token and means of 2 x 2 patch tokens
+(`kept_grid = 8`) are kept in float16 under a key of its weights, 0.13 MB per frame of the ViT-L, and nothing flips the
+pictures. Sound is heard anew, at a hundredth of that cost, without adapters. `muted` gives every window silence.
+`tiny` trains small convolutions from scratch in the place of all four encoders.
 """
 
 from collections.abc import Mapping, Sequence
@@ -59,8 +61,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from auharness.api import Augment, ModelPlugin, Output, Predictor, Preprocess, Recipe, Unit
-from auharness.api.unit import Batch
+from auharness.api import Augment, Batch, KeptFrames, ModelPlugin, Output, Predictor, Preprocess, Recipe, Unit
 from auharness.data.landmarks import central_box, place_mean_shape
 from auharness.errors import UsageError
 from auharness.hookspecs import hookimpl
@@ -69,10 +70,12 @@ from auharness.losses.default import default_loss
 from auharness.nn import frame_encoder as frames_in
 from auharness.nn import sound_encoder as sound_in
 from auharness.nn.cross_attention import SoundAttention
-from auharness.nn.foundation import check_foundation, load_foundation
-from auharness.nn.frame_encoder import ConvFrames, Lora, ViTFrames, frame_encoder, in_parts
-from auharness.nn.frozen import FrozenBase
-from auharness.nn.hga import HGA, Regions
+from auharness.nn.foundation import check_foundation, fetch_foundation, load_foundation, missing_foundation
+from auharness.nn.frame_encoder import Lora, check_side, frame_encoder, in_parts
+from auharness.nn.frame_features import FrameFeatures, projection
+from auharness.nn.frozen import verify_frozen
+from auharness.nn.hga import HGA, Regions, region_names
+from auharness.nn.kept_tokens import FrameKeeper
 from auharness.nn.language_model import require_hf
 from auharness.nn.mixers import MIXERS, AudioGuidedSSM
 from auharness.nn.sound_alignment import align_sound
@@ -82,28 +85,9 @@ from auharness.ops.selective_scan import Discretization
 from auharness.records import Task
 
 Mixer = Literal["agssm", "attention", "ttt", "mamba", "mamba-bi", "tcn"]
+STILL = Augment(flip=0, random_crop=False, brightness=0, contrast=0, saturation=0)
 ADAPTERS = (".lora_", ".bottleneck.")
 """Parts of the names of what is trained within the foundation models."""
-
-
-class FrameFeatures(nn.Module):
-    """Frames `[N,3,S,S]` and their landmarks to features `[N,D]`, and the regions' attention, `[N,M]` or `[N,0]`."""
-
-    def __init__(self, encoder: ViTFrames | ConvFrames, dim: int, *, hga: HGA | None, whole: str) -> None:
-        super().__init__()
-        self.encoder = encoder
-        self.project = _projection(encoder.width, dim)
-        self.hga = hga
-        self.whole = whole
-        self.learns = any(value.requires_grad for value in encoder.parameters())
-
-    def forward(self, frames: Tensor, landmarks: Tensor, landmarks_valid: Tensor) -> tuple[Tensor, Tensor]:
-        with torch.set_grad_enabled(self.learns and torch.is_grad_enabled()):
-            tokens = self.encoder(frames)
-        if self.hga is not None:
-            return self.hga(self.project(tokens.patches), landmarks, landmarks_valid)
-        feature = self.project(tokens.cls if self.whole == "cls" else tokens.patches.mean(1))
-        return feature, feature.new_zeros(len(feature), 0)
 
 
 class HGAAGSSMNet(nn.Module):
@@ -123,7 +107,7 @@ class HGAAGSSMNet(nn.Module):
     ) -> None:
         super().__init__()
         self.frames, self.sound, self.temporal, self.asks = frames, sound, temporal, asks
-        self.project = _projection(sound.width, dim)
+        self.project = projection(sound.width, dim)
         self.head = nn.Sequential(nn.LayerNorm(temporal.width), nn.Linear(temporal.width, num_outputs))
         self.frames_at_once, self.muted = frames_at_once, muted
 
@@ -156,11 +140,6 @@ class HGAAGSSMNet(nn.Module):
         if self.asks is not None:
             return self.asks(seen, tokens, valid, frame_s, first_s=encoder.first_s)
         return align_sound(tokens, valid, frame_s, first_s=encoder.first_s)[0]
-
-
-def _projection(before: int, after: int) -> nn.Module:
-    """Point 1."""
-    return nn.Identity() if before == after else nn.Sequential(nn.Linear(before, after), nn.LayerNorm(after))
 
 
 class HGAAGSSM(ModelPlugin):
@@ -208,6 +187,7 @@ class HGAAGSSM(ModelPlugin):
         "vitb14": {"vision": "dinov2-vitb14"},
         "au12": {"regions": "au12", "dilate": 1},
         "frozen": {"tuning": "frozen"},
+        "cached": {"tuning": "cached", "augment": {"flip": 0}},
         "swa-all": {"recipe": {"swa_modules": ()}},
         "asymmetric": {"sound_path": "cross-attention"},
         "muted": {"sound_path": "muted"},
@@ -233,11 +213,9 @@ class HGAAGSSM(ModelPlugin):
     sound: str = Field("wavlm-large", description="sound encoder: wavlm-large, mel, hf:FOLDER or hf:HUB/NAME")
     baseline_vision: str = Field("vit-b16", description="frame encoder of row 1, by its class token")  # sec. 4.3
     baseline_sound: str = Field("whisper-base", description="sound encoder of row 1")  # sec. 4.3
-    init: Literal["hf:encoders", "none", "weights"] = Field(
-        "hf:encoders",
-        description="weights of the frozen encoders: their own, or none (random); with --weights their own",
-    )
-    tuning: Literal["adapters", "frozen"] = Field("adapters", description="what learns in the frozen encoders")
+    init: Literal["hf:encoders", "none", "weights"] = Field("hf:encoders", description="none: random weights")
+    tuning: Literal["adapters", "frozen", "cached"] = Field("adapters", description="what learns in the encoders")
+    kept_grid: int = Field(8, ge=1, description="patches per side that tuning=cached keeps of a frame")
     lora_rank: int = Field(8, ge=1, description="r, frame encoder")
     lora_alpha: float = Field(16.0, gt=0, description="alpha, frame encoder")
     lora_dropout: float = Field(0.05, ge=0, lt=1, description="on the input of the adapters, frame encoder")
@@ -290,9 +268,12 @@ class HGAAGSSM(ModelPlugin):
 
     @property
     def _encoders(self) -> tuple[str, str]:
-        return (
-            (self.vision, self.sound) if self.encoders == "foundation" else (self.baseline_vision, self.baseline_sound)
-        )
+        first_row = self.encoders == "baseline"
+        return (self.baseline_vision, self.baseline_sound) if first_row else (self.vision, self.sound)
+
+    @property
+    def _own(self) -> bool:
+        return self.init != "none"
 
     @model_validator(mode="after")
     def _fits(self) -> "HGAAGSSM":
@@ -303,37 +284,54 @@ class HGAAGSSM(ModelPlugin):
                     check_foundation(name, module.KINDS)
             except UsageError as error:
                 raise ValueError(str(error)) from None
+        if self.tuning == "cached":
+            self._check_cached()
         if self.dim % self.heads:
             raise ValueError(f"dim is {self.dim}, expected a multiple of heads, which is {self.heads}")
         return self
 
+    def _check_cached(self) -> None:
+        if (name := self._encoders[0]) in frames_in.SMALL:
+            raise ValueError(f"tuning is cached, expected a frozen frame encoder, got {name}, which learns")
+        if self.augment.model_copy(update={"windows": 1}) != STILL or self.preprocess.enhance_test is not None:
+            raise ValueError("tuning is cached, expected pictures that nothing varies; add the preset cached")
+
+    @property
+    def _frozen(self) -> list[tuple[str, tuple[str, ...]]]:
+        both = zip(self._encoders, (frames_in, sound_in), strict=True)
+        return [(name, module.KINDS) for name, module in both if name not in module.SMALL]
+
     def check_ready(self, *, origin: str, weights: bool) -> None:
-        for name, small in zip(self._encoders, (frames_in.SMALL, sound_in.SMALL), strict=True):
-            if name not in small:
-                require_hf(f"the encoder {name}")
+        for name, _ in self._frozen:
+            require_hf(f"the encoder {name}")
+        check_side(self._encoders[0], self.preprocess.crop, kept=self.kept_grid if self.tuning == "cached" else 1)
+
+    def missing(self) -> str:
+        return next(filter(None, (missing_foundation(name, pretrained=self._own) for name, _ in self._frozen)), "")
+
+    def fetch(self) -> None:
+        for name, _ in self._frozen:
+            fetch_foundation(name, pretrained=self._own)
 
     def shared(self, device: torch.device) -> object | None:
-        """Load the frozen encoders, on the CPU: a fold's copies of them move to the device."""
-        named = [
-            pair for pair in zip(self._encoders, (frames_in, sound_in), strict=True) if pair[0] not in pair[1].SMALL
-        ]
-        return [load_foundation(name, pretrained=self.init != "none", kinds=module.KINDS) for name, module in named]
+        return [load_foundation(name, pretrained=self._own, kinds=kinds) for name, kinds in self._frozen]
 
     def build(self, task: Task) -> nn.Module:
         if task.kind != "frame-multilabel":
-            raise UsageError(
-                f"hga-agssm detects action units in each frame; expected frame-multilabel, got {task.kind}"
-            )
+            raise UsageError(f"hga-agssm answers for each frame; expected frame-multilabel, got {task.kind}")
         adapt = self.tuning == "adapters"
         vision, sound = self._encoders
         lora = Lora(self.lora_rank, self.lora_alpha, self.lora_dropout) if adapt else None
-        own = self.init != "none"
-        seen = frame_encoder(vision, image_size=task.image_size, lora=lora, pretrained=own)
-        heard = sound_encoder(sound, hidden=self.bottleneck if adapt else 0, pretrained=own)
-        whole = "cls" if self.encoders == "baseline" else "mean"
-        hga = self._hga(seen.grid, task.image_size) if self.align_regions else None
+        side = task.image_size
+        seen = (
+            self._keeper(side).reader()
+            if self.tuning == "cached"
+            else frame_encoder(vision, image_size=side, lora=lora, pretrained=self._own)
+        )
+        heard = sound_encoder(sound, hidden=self.bottleneck if adapt else 0, pretrained=self._own)
+        hga = self._hga(seen.grid, side) if self.align_regions else None
         return HGAAGSSMNet(
-            FrameFeatures(seen, self.dim, hga=hga, whole=whole),
+            FrameFeatures(seen, self.dim, hga=hga, whole="cls" if self.encoders == "baseline" else "mean"),
             heard,
             self._temporal(),
             dim=self.dim,
@@ -342,6 +340,9 @@ class HGAAGSSM(ModelPlugin):
             frames_at_once=self.frames_at_once,
             muted=self.sound_path == "muted",
         )
+
+    def kept_frames(self) -> KeptFrames | None:
+        return self._keeper(self.preprocess.crop) if self.tuning == "cached" else None
 
     def loss(self, output: Output, batch: Batch, task: Task) -> dict[str, Tensor]:
         if self.loss_code == "bce":
@@ -358,22 +359,24 @@ class HGAAGSSM(ModelPlugin):
         return {"asl": value}
 
     def parameter_groups(self, module: nn.Module) -> Sequence[Mapping[str, Any]]:
-        named = module.named_parameters()
-        adapters = {id(value) for name, value in named if any(part in name for part in ADAPTERS)}
+        adapters = {id(value) for name, value in module.named_parameters() if any(part in name for part in ADAPTERS)}
         groups: list[Mapping[str, Any]] = []
         for group in super().parameter_groups(module):
-            new = [value for value in group["params"] if id(value) not in adapters]
-            old = [value for value in group["params"] if id(value) in adapters]
-            groups.append({**group, "params": new})
-            groups.append({**group, "params": old, "lr_scale": self.adapter_lr / self.recipe.lr})
-        return [group for group in groups if group["params"]]
+            for inside, more in ((False, {}), (True, {"lr_scale": self.adapter_lr / self.recipe.lr})):
+                found = [value for value in group["params"] if (id(value) in adapters) == inside]
+                groups += [{**group, "params": found, **more}] if found else []
+        return groups
 
     def fit(self, unit: Unit) -> Predictor:
         predictor = unit.train(self)
-        for part in getattr(predictor, "module", nn.Module()).modules():
-            if isinstance(part, FrozenBase):
-                part.verify()
+        verify_frozen(getattr(predictor, "module", nn.Module()))
         return predictor
+
+    def trace_channels(self) -> Mapping[str, Sequence[str]]:
+        return {"region_attention": region_names(self.regions)}
+
+    def _keeper(self, side: int) -> FrameKeeper:
+        return FrameKeeper(self._encoders[0], image_size=side, grid=self.kept_grid, pretrained=self._own)
 
     def _hga(self, grid: int, side: int) -> HGA:
         face = torch.tensor(place_mean_shape(central_box(side, side)).tolist())

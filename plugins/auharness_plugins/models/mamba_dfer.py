@@ -68,16 +68,16 @@ from torch import Tensor, nn
 from auharness.api import Augment, ModelPlugin, Output, Preprocess, Recipe
 from auharness.api.unit import Batch
 from auharness.errors import DataError, UsageError
-from auharness.features.au_scores import au_scores
-from auharness.features.au_weights import EMOTION_AUS, au_weights
+from auharness.features.au_weights import EMOTION_AUS, clip_weights
 from auharness.hookspecs import hookimpl
 from auharness.losses import dice, focal, inverse_frequency
 from auharness.losses.focal import FocalReduction
 from auharness.losses.weights import Smoothing
 from auharness.nn.facial_cbam import FacialCBAM, Gate
 from auharness.nn.facial_enhancer import FacialEnhancer
+from auharness.nn.facial_frames import FacialFrames
 from auharness.nn.facial_stack import FacialStack
-from auharness.nn.frame_backbone import FrameBackbone, efficientnet_v2_s, small_cnn
+from auharness.nn.frame_backbone import SMALL_CNN_STEP, efficientnet_v2_s, small_cnn
 from auharness.nn.landmark_attention import LandmarkAttention
 from auharness.nn.mixers import MIXERS, BiMamba, Mamba, PlainSSM
 from auharness.nn.positions import sine_positions
@@ -100,55 +100,36 @@ class MambaDFERNet(nn.Module):
     `[B,T,D]`, the frames before the mean.
 
     Args:
-        backbone: rows 2.
-        facial: row 3.
+        faces: rows 2 and 3.
         projection: row 6.
         temporal: rows 7 and 8.
         classifier: row 10.
-        early: facial attention before the last halving of the side instead of behind the backbone.
         positions: `[T,D]` added behind the projection, or None.
-        frozen_norms: the backbone's running statistics stay as they are.
     """
 
     positions: Tensor | None
 
     def __init__(
         self,
-        backbone: FrameBackbone,
-        facial: FacialStack,
+        faces: FacialFrames,
         projection: nn.Module,
         temporal: nn.Module,
         classifier: nn.Module,
         *,
-        early: bool,
         positions: Tensor | None,
-        frozen_norms: bool,
     ) -> None:
         super().__init__()
-        self.backbone, self.facial, self.projection = backbone, facial, projection
-        self.temporal, self.classifier = temporal, classifier
-        self.early, self.frozen_norms = early, frozen_norms
+        self.faces, self.projection, self.temporal, self.classifier = faces, projection, temporal, classifier
         self.register_buffer("positions", positions, persistent=False)
 
-    def train(self, mode: bool = True) -> "MambaDFERNet":
-        super().train(mode)
-        if self.frozen_norms:
-            for part in self.backbone.modules():
-                if isinstance(part, nn.BatchNorm2d):
-                    part.eval()
-        return self
-
     def forward(self, clip: Tensor, landmarks: Tensor, valid: Tensor) -> Output:
-        batch, stop = clip.shape[:2], self.backbone.cut if self.early else None
-        maps = self.backbone.run(clip.flatten(0, 1), stop=stop)
-        maps, seen = self.facial(maps, landmarks.flatten(0, 1), valid.flatten())
-        if stop is not None:
-            maps = self.backbone.run(maps, start=stop)
-        frames = self.projection(maps.mean((2, 3)).view(*batch, -1))
+        batch = clip.shape[:2]
+        features, seen = self.faces(clip.flatten(0, 1), landmarks.flatten(0, 1), valid.flatten())
+        frames = self.projection(features.unflatten(0, batch))
         if self.positions is not None:
             frames = frames + self.positions
         frames = self.temporal(frames)
-        aux = {name: value.view(*batch, *value.shape[1:]) for name, value in seen.items()}
+        aux = {name: value.unflatten(0, batch) for name, value in seen.items()}
         return Output(self.classifier(frames.mean(1)), {**aux, "frames": frames})
 
 
@@ -291,6 +272,10 @@ class MambaDFER(ModelPlugin):
     def _fits(self) -> "MambaDFER":
         if self.ssm == "plain" and self.mixer != "mamba":
             raise ValueError(f"ssm=plain is a form of mixer=mamba, got mixer={self.mixer}")
+        if self.backbone == "small-cnn" and self.preprocess.crop % SMALL_CNN_STEP:
+            raise ValueError(
+                f"small-cnn reads multiples of {SMALL_CNN_STEP} px, got preprocess.crop={self.preprocess.crop}"
+            )
         even = [side for side in self.spatial_kernels if side % 2 == 0]
         if even:
             raise ValueError(f"spatial_kernels are odd, got {even[0]}")
@@ -321,19 +306,23 @@ class MambaDFER(ModelPlugin):
         backbone = efficientnet_v2_s() if large else small_cnn(self.width, image_size=task.image_size)
         if not self.projection and backbone.channels != self.dim:
             raise UsageError(f"projection=false needs dim={backbone.channels}, as the backbone has, got {self.dim}")
+        early = self.facial_at == "early"
+        facial = self._facial(backbone.cut_channels if early else backbone.channels, task.image_size)
         return MambaDFERNet(
-            backbone,
-            self._facial(backbone.cut_channels if self.facial_at == "early" else backbone.channels, task.image_size),
+            FacialFrames(backbone, facial, early=early, frozen_norms=self.backbone_norms == "frozen"),
             self._projection(backbone.channels),
             self._temporal(),
             perceptron((self.dim, *self.hidden, task.num_outputs), dropout=self.classifier_dropout),
-            early=self.facial_at == "early",
             positions=sine_positions(task.frames, self.dim) if self.positions == "sine" else None,
-            frozen_norms=self.backbone_norms == "frozen",
         )
 
     def loss(self, output: Output, batch: Batch, task: Task) -> dict[str, Tensor]:
-        weights = self._au_weights(batch, task) if self.au_weight else None
+        weights = None
+        if self.au_weight:
+            points = (batch["landmarks"].cpu().numpy(), batch["landmarks_valid"].cpu().numpy())
+            target = batch["target"].tolist()
+            labels = [None if number < 0 else task.outputs[number] for number in target]
+            weights = torch.from_numpy(clip_weights(*points, labels, strength=self.au_weight))
         terms = {"focal": self._focal(output.logits, batch, task, sample_weights=weights)}
         if self.dice_weight:
             terms["weighted_dice"] = self.dice_weight * dice(output.logits, batch["target"])
@@ -348,7 +337,7 @@ class MambaDFER(ModelPlugin):
     def load_weights(self, module: nn.Module, weights: Mapping[str, Tensor]) -> Sequence[str]:
         # torchvision's names
         ours = {
-            f"backbone.{name.removeprefix('features.')}": value
+            f"faces.backbone.{name.removeprefix('features.')}": value
             for name, value in weights.items()
             if name.startswith("features.")
         }
@@ -357,24 +346,7 @@ class MambaDFER(ModelPlugin):
     def cam_layers(self, module: nn.Module) -> Mapping[str, nn.Module]:
         """Return the last stage of the backbone, what leaves the CBAM, and the enhancer, as far as they are there."""
         assert isinstance(module, MambaDFERNet)
-        facial = module.facial
-        found: dict[str, nn.Module] = {} if facial.cbam is None else {"cbam": facial.cbam.out}
-        if facial.enhancer is not None:
-            found["enhancer"] = facial.enhancer
-        last = {"backbone": module.backbone[-1]}
-        return {**found, **last} if module.early else {**last, **found}
-
-    def _au_weights(self, batch: Batch, task: Task) -> Tensor:
-        """Weights of the coded clips of a batch, mean 1; of the others 1."""
-        target = batch["target"].cpu()
-        weights, coded = torch.ones(len(target)), target >= 0
-        points, valid = batch["landmarks"].cpu().numpy(), batch["landmarks_valid"].cpu().numpy()
-        rows = coded.nonzero()[:, 0].tolist()
-        if rows:
-            peaks = [au_scores(points[row], valid=valid[row]).peaks() for row in rows]
-            labels = [task.outputs[int(target[row])] for row in rows]
-            weights[coded] = torch.from_numpy(au_weights(peaks, labels, strength=self.au_weight))
-        return weights
+        return module.faces.layers()
 
     def _focal(self, logits: Tensor, batch: Batch, task: Task, *, sample_weights: Tensor | None = None) -> Tensor:
         return focal(

@@ -7,13 +7,8 @@ Tables of DFEW print 42.36 G and 33 M: the same network with the paper's own rul
 parts of a convolution, where torchvision's blocks share the first one's. That is `between=rule`, 33,182,188 parameters
 and 42.1 GMACs.
 
-Recipe: Former-DFER's, under which the video baselines are compared here. Preset `dfew-paper` is the one of DFEW's own
-repository (jiangxingxun/DFEW): Adam at 1e-3, times 0.9 after every epoch, whole frames of 112 pixels, nothing varied
-but the choice of frames; 100 of its 500 epochs, for the rate is then 3e-5 of its start.
-
-Differs from the sources of these recipes in: the last epoch is kept, where they take the best one on the test fold;
-the last, smaller batch trains, too; random resized crops are cut from frames of 112 pixels, in Former-DFER from the
-recorded ones.
+Recipe: Former-DFER's, under which the video baselines are compared here; preset `dfew-paper`: the one of DFEW's own
+repository. What both are, and where they differ from their sources: `auharness.api.clip_recipes`.
 
 `--weights` takes torchvision's names, so its weights of Kinetics-400; their last layer starts afresh.
 """
@@ -24,7 +19,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 from torch import nn
 
-from auharness.api import Augment, ModelPlugin, Preprocess, Recipe
+from auharness.api import Augment, ModelPlugin, Preprocess, Recipe, clip_recipes
 from auharness.hookspecs import hookimpl
 from auharness.nn.cam_layers import stage_layers
 from auharness.nn.resnet3d import Form3D, ResNet3D18
@@ -40,31 +35,8 @@ class R2Plus1D18(ModelPlugin):
     inputs = ("clip",)
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {},
-        "tiny": {
-            "width": 8,
-            "preprocess": {"resize": 48, "crop": 48, "frames": 8, "channels": 1},
-            "augment": {"random_resized_crop": (0.8, 1.0)},
-            "recipe": {
-                "optimiser": "adamw",
-                "epochs": 12,
-                "batch_size": 16,
-                "lr": 1e-3,
-                "weight_decay": 0.05,
-                "schedule": "cosine",
-                "warmup": 0.1,
-            },
-        },
-        "dfew-paper": {
-            "preprocess": {"sampler": "linspace"},
-            "augment": {"flip": 0.0, "random_resized_crop": None, "temporal_jitter": True},
-            "recipe": {
-                "optimiser": "adam",
-                "lr": 1e-3,
-                "weight_decay": 0.0,
-                "step_epochs": 1,
-                "step_factor": 0.9,
-            },
-        },
+        "tiny": {"width": 12, **clip_recipes.tiny(epochs=36, side=48)},
+        "dfew-paper": clip_recipes.DFEW_PAPER,
     }
 
     width: int = Field(64, ge=1, description="channels of the first stage")
@@ -73,22 +45,9 @@ class R2Plus1D18(ModelPlugin):
     )
 
     init: Literal["none", "weights"] = Field("none", description="from scratch, or from --weights FILE")
-    preprocess: Preprocess = Preprocess(
-        align="none",
-        landmarks="mean-shape",
-        resize=112,
-        crop=112,
-        frames=16,
-        sampler="dfer-clip",
-        mean=(0.0, 0.0, 0.0),
-        std=(1.0, 1.0, 1.0),
-    )
-    augment: Augment = Augment(
-        flip=0.5, random_resized_crop=(0.08, 1.0), random_crop=False, brightness=0, contrast=0, saturation=0
-    )
-    recipe: Recipe = Recipe(
-        optimiser="sgd", lr=0.01, nesterov=False, weight_decay=1e-4, schedule="step", epochs=100, batch_size=32
-    )
+    preprocess: Preprocess = clip_recipes.PREPROCESS
+    augment: Augment = clip_recipes.AUGMENT
+    recipe: Recipe = clip_recipes.RECIPE
 
     def check_ready(self, *, origin: str, weights: bool) -> None:
         check_start(self.name, init=self.init, weights=weights)

@@ -9,9 +9,8 @@ places and time, 512 features each, stand side by side before one linear layer; 
 branches, because 47 G are more than R(2+1)D-18 takes alone: these take 48.3 GMACs for 16 frames of 112 pixels, 2.7 %
 more than printed, and 42,483,812 parameters with 7 classes.
 
-Recipe: Former-DFER's, under which the video baselines are compared here. Differs from it in: the last epoch is kept,
-where it takes the best one on the test fold; the last, smaller batch trains, too; random resized crops are cut from
-frames of 112 pixels, there from the recorded ones.
+Recipe: Former-DFER's, under which the video baselines are compared here. What it is, and where it differs from its
+source: `auharness.api.clip_recipes`.
 
 `--weights` takes torchvision's names behind `video.` and `frames.`; either branch may be missing.
 """
@@ -23,7 +22,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from auharness.api import Augment, ModelPlugin, Preprocess, Recipe
+from auharness.api import Augment, ModelPlugin, Preprocess, Recipe, clip_recipes
 from auharness.hookspecs import hookimpl
 from auharness.nn.resnet2d import ClipResNet
 from auharness.nn.resnet3d import ResNet3D18
@@ -52,41 +51,15 @@ class R2Plus1DResNet18(ModelPlugin):
     inputs = ("clip",)
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {},
-        "tiny": {
-            "width": 8,
-            "preprocess": {"resize": 48, "crop": 48, "frames": 8, "channels": 1},
-            "augment": {"random_resized_crop": (0.8, 1.0)},
-            "recipe": {
-                "optimiser": "adamw",
-                "epochs": 10,
-                "batch_size": 16,
-                "lr": 1e-3,
-                "weight_decay": 0.05,
-                "schedule": "cosine",
-                "warmup": 0.1,
-            },
-        },
+        "tiny": {"width": 12, **clip_recipes.tiny(epochs=36, side=48)},
     }
 
     width: int = Field(64, ge=1, description="channels of the first stage of both branches")
 
     init: Literal["none", "weights"] = Field("none", description="from scratch, or from --weights FILE")
-    preprocess: Preprocess = Preprocess(
-        align="none",
-        landmarks="mean-shape",
-        resize=112,
-        crop=112,
-        frames=16,
-        sampler="dfer-clip",
-        mean=(0.0, 0.0, 0.0),
-        std=(1.0, 1.0, 1.0),
-    )
-    augment: Augment = Augment(
-        flip=0.5, random_resized_crop=(0.08, 1.0), random_crop=False, brightness=0, contrast=0, saturation=0
-    )
-    recipe: Recipe = Recipe(
-        optimiser="sgd", lr=0.01, nesterov=False, weight_decay=1e-4, schedule="step", epochs=100, batch_size=32
-    )
+    preprocess: Preprocess = clip_recipes.PREPROCESS
+    augment: Augment = clip_recipes.AUGMENT
+    recipe: Recipe = clip_recipes.RECIPE
 
     def check_ready(self, *, origin: str, weights: bool) -> None:
         check_start(self.name, init=self.init, weights=weights)

@@ -4,9 +4,8 @@ He et al., CVPR 2016; Chung et al., arXiv:1412.3555, 2014. The sizes of the netw
 this is our reading: torchvision's ResNet-18 without its last layer per frame, one GRU of 512 units, and a linear layer
 on the state behind the last frame. 12,756,039 parameters with 7 classes. 7.78 GMACs for 16 frames of 112 pixels.
 
-Recipe: Former-DFER's, under which the video baselines are compared here. Differs from it in: the last epoch is kept,
-where it takes the best one on the test fold; the last, smaller batch trains, too; random resized crops are cut from
-frames of 112 pixels, there from the recorded ones.
+Recipe: Former-DFER's, under which the video baselines are compared here. What it is, and where it differs from its
+source: `auharness.api.clip_recipes`.
 
 `--weights` takes torchvision's names of a ResNet-18, so its weights of ImageNet-1K.
 """
@@ -17,7 +16,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from auharness.api import Augment, ModelPlugin, Preprocess, Recipe
+from auharness.api import Augment, ModelPlugin, Preprocess, Recipe, clip_recipes
 from auharness.hookspecs import hookimpl
 from auharness.nn.cam_layers import stage_layers
 from auharness.nn.frame_rnn import FrameRNN, Pool
@@ -35,21 +34,7 @@ class ResNet18GRU(ModelPlugin):
     inputs = ("clip",)
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {},
-        "tiny": {
-            "width": 16,
-            "hidden": 64,
-            "preprocess": {"resize": 48, "crop": 48, "frames": 8, "channels": 1},
-            "augment": {"random_resized_crop": (0.8, 1.0)},
-            "recipe": {
-                "optimiser": "adamw",
-                "epochs": 24,
-                "batch_size": 16,
-                "lr": 2e-3,
-                "weight_decay": 0.05,
-                "schedule": "cosine",
-                "warmup": 0.1,
-            },
-        },
+        "tiny": {"width": 12, "hidden": 64, **clip_recipes.tiny(epochs=30)},
     }
 
     width: int = Field(64, ge=1, description="channels of the ResNet's first stage")
@@ -59,22 +44,9 @@ class ResNet18GRU(ModelPlugin):
     pool: Pool = Field("last", description="states that the last layer reads")
 
     init: Literal["none", "weights"] = Field("none", description="from scratch, or from --weights FILE")
-    preprocess: Preprocess = Preprocess(
-        align="none",
-        landmarks="mean-shape",
-        resize=112,
-        crop=112,
-        frames=16,
-        sampler="dfer-clip",
-        mean=(0.0, 0.0, 0.0),
-        std=(1.0, 1.0, 1.0),
-    )
-    augment: Augment = Augment(
-        flip=0.5, random_resized_crop=(0.08, 1.0), random_crop=False, brightness=0, contrast=0, saturation=0
-    )
-    recipe: Recipe = Recipe(
-        optimiser="sgd", lr=0.01, nesterov=False, weight_decay=1e-4, schedule="step", epochs=100, batch_size=32
-    )
+    preprocess: Preprocess = clip_recipes.PREPROCESS
+    augment: Augment = clip_recipes.AUGMENT
+    recipe: Recipe = clip_recipes.RECIPE
 
     def check_ready(self, *, origin: str, weights: bool) -> None:
         check_start(self.name, init=self.init, weights=weights)

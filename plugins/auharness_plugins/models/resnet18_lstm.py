@@ -7,14 +7,9 @@ of which the tables' 7.78 G are the ResNet's alone.
 
 Preset `dfew-paper` is the network that DFEW's own repository (jiangxingxun/DFEW) calls ResNet-18 and LSTM: eight
 bottleneck blocks, so 2,048 features, three LSTMs of 256 units, and all frames' states side by side. 17,388,871
-parameters, 9.12 GMACs. Its recipe is from there, too: Adam at 1e-3, times 0.9 after every epoch, whole frames of 112
-pixels, nothing varied but the choice of frames; 100 of its 500 epochs, for the rate is then 3e-5 of its start. It
-differs from the repository in the border of its first pool and in its first weights. The recipe of `paper` is Former-
-DFER's.
-
-Differs from the sources of these recipes in: the last epoch is kept, where they take the best one on the test fold;
-the last, smaller batch trains, too; random resized crops are cut from frames of 112 pixels, in Former-DFER from the
-recorded ones.
+parameters, 9.12 GMACs. It differs from the repository in the border of its first pool and in its first weights. Its
+recipe is from there, too, that of `paper` Former-DFER's. What both are, and where they differ from their sources:
+`auharness.api.clip_recipes`.
 
 `--weights` takes torchvision's names of a ResNet-18, so its weights of ImageNet-1K.
 """
@@ -25,7 +20,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from auharness.api import Augment, ModelPlugin, Preprocess, Recipe
+from auharness.api import Augment, ModelPlugin, Preprocess, Recipe, clip_recipes
 from auharness.hookspecs import hookimpl
 from auharness.nn.cam_layers import stage_layers
 from auharness.nn.frame_rnn import FrameRNN, Pool
@@ -43,36 +38,8 @@ class ResNet18LSTM(ModelPlugin):
     inputs = ("clip",)
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {},
-        "tiny": {
-            "width": 16,
-            "hidden": 64,
-            "preprocess": {"resize": 48, "crop": 48, "frames": 8, "channels": 1},
-            "augment": {"random_resized_crop": (0.8, 1.0)},
-            "recipe": {
-                "optimiser": "adamw",
-                "epochs": 24,
-                "batch_size": 16,
-                "lr": 2e-3,
-                "weight_decay": 0.05,
-                "schedule": "cosine",
-                "warmup": 0.1,
-            },
-        },
-        "dfew-paper": {
-            "block": "bottleneck",
-            "hidden": 256,
-            "layers": 3,
-            "pool": "flatten",
-            "preprocess": {"sampler": "linspace"},
-            "augment": {"flip": 0.0, "random_resized_crop": None, "temporal_jitter": True},
-            "recipe": {
-                "optimiser": "adam",
-                "lr": 1e-3,
-                "weight_decay": 0.0,
-                "step_epochs": 1,
-                "step_factor": 0.9,
-            },
-        },
+        "tiny": {"width": 12, "hidden": 64, **clip_recipes.tiny(epochs=30)},
+        "dfew-paper": {"block": "bottleneck", "hidden": 256, "layers": 3, "pool": "flatten", **clip_recipes.DFEW_PAPER},
     }
 
     width: int = Field(64, ge=1, description="channels of the ResNet's first stage")
@@ -83,22 +50,9 @@ class ResNet18LSTM(ModelPlugin):
     pool: Pool = Field("last", description="states that the last layer reads")
 
     init: Literal["none", "weights"] = Field("none", description="from scratch, or from --weights FILE")
-    preprocess: Preprocess = Preprocess(
-        align="none",
-        landmarks="mean-shape",
-        resize=112,
-        crop=112,
-        frames=16,
-        sampler="dfer-clip",
-        mean=(0.0, 0.0, 0.0),
-        std=(1.0, 1.0, 1.0),
-    )
-    augment: Augment = Augment(
-        flip=0.5, random_resized_crop=(0.08, 1.0), random_crop=False, brightness=0, contrast=0, saturation=0
-    )
-    recipe: Recipe = Recipe(
-        optimiser="sgd", lr=0.01, nesterov=False, weight_decay=1e-4, schedule="step", epochs=100, batch_size=32
-    )
+    preprocess: Preprocess = clip_recipes.PREPROCESS
+    augment: Augment = clip_recipes.AUGMENT
+    recipe: Recipe = clip_recipes.RECIPE
 
     def check_ready(self, *, origin: str, weights: bool) -> None:
         check_start(self.name, init=self.init, weights=weights)

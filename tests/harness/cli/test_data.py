@@ -61,6 +61,24 @@ def test_verify_lists_the_differences_of_licensed_data_and_fails(
     assert len(frames) == 41
 
 
+@pytest.mark.parametrize(
+    ("words", "read"),
+    [
+        (("verify", "samm"), "samm"),
+        (("stats", "samm"), "samm"),
+        (("prepare", "samm", "--dry-run"), "samm"),
+        (("leaks", "--protocol", "casme2-to-samm"), "casme2, samm"),
+    ],
+)
+def test_a_root_of_a_dataset_that_is_not_read_is_refused(
+    run: Run, tmp_path: Path, words: tuple[str, ...], read: str
+) -> None:
+    given = "bp4d" if "," in read else "casme2"
+    with pytest.raises(UsageError, match=f"^--data-root {given}: the command reads {read}"):
+        run(*words, "--data-root", f"{given}={tmp_path}", "--data-size", "tiny")
+    assert not (tmp_path / "cache").exists()
+
+
 def test_verify_of_a_stand_in_is_no_failure(run: Run, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (root / "SYNTHETIC.json").write_text("{}")
     assert run("verify", "bp4d", "--data-root", f"bp4d={root}") == 0

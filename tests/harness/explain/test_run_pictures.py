@@ -11,13 +11,17 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
 from sklearn.metrics import confusion_matrix, recall_score
 
+from auharness.data.landmarks.mean_shape import MEAN_SHAPE
 from auharness.explain.confusion import confusion_table, draw_confusion, total_confusion
-from auharness.explain.curves import curve_table, epoch_scores
+from auharness.explain.loaded import LoadedRun
+from auharness.explain.regions import REGIONS, region_shares
 from auharness.results.store import RunFolder
 from auharness.runner import RunResult
+from auharness.scoring.curves import curve_table, epoch_scores
 
 Command = Callable[..., Any]
 CLASSES = ("Happy", "Sad", "Surprise")
@@ -110,6 +114,31 @@ def test_a_sample_is_explained_by_the_fold_that_tests_it_and_its_patch_lights_up
         assert inside[ONSET:].min() > 3 * inside[:ONSET].max()
         assert arrays["maps"][ONSET:, patch].mean() > 3 * arrays["maps"][ONSET:, ~patch].mean()
         assert np.load(folder / "traces.npz")["pooled"].shape == (3, 12)
+
+
+def test_with_landmarks_the_shares_of_regions_are_those_of_the_maps(
+    explain: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch_of = LoadedRun.batch
+    face = (32 * MEAN_SHAPE).astype(np.float32)
+
+    def seen(self: LoadedRun, *args: Any) -> Any:
+        batch = batch_of(self, *args)
+        points = torch.from_numpy(face).expand_as(batch["landmarks"])
+        return {**batch, "landmarks": points, "landmarks_valid": torch.ones_like(batch["landmarks_valid"])}
+
+    monkeypatch.setattr(LoadedRun, "batch", seen)
+    made = json.loads(explain("--mean-of", "1", "--output", "Sad", "--layer", "late", "--json").out)
+    (row,) = next(item["regions"] for item in made if item["kind"] == "mean maps")
+    assert (row["output"], row["layer"], row["n"], row["n_landmarks"]) == ("Sad", "late", 1, 1)
+    table = pd.read_csv(tmp_path / "out" / "regions.csv")
+    assert table.to_dict(orient="records") == [row]
+    # the first test clip of the class
+    explain("--sample", "patch-set/02", "--output", "Sad", "--layer", "late")
+    maps = np.load(tmp_path / "out" / "patch-set" / "02" / "Sad.late.npz")["maps"]
+    shares, areas = region_shares(maps, np.stack([face] * len(maps)))
+    assert [row[f"{name} %"] for name in REGIONS] == pytest.approx((100 * shares).tolist(), abs=0.006)
+    assert [row[f"{name} area %"] for name in REGIONS] == pytest.approx((100 * areas).tolist(), abs=0.006)
 
 
 def test_a_training_sample_is_only_explained_when_asked_for_and_then_marked(explain: Command) -> None:

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from auharness.features.au_scores import SCORED
-from auharness.features.au_weights import EMOTION_AUS, au_weights
+from auharness.data.landmarks.mean_shape import MEAN_SHAPE
+from auharness.features.au_scores import SCORED, au_scores
+from auharness.features.au_weights import EMOTION_AUS, au_weights, clip_weights
 
 
 def peaks(**scores: float) -> dict[str, float]:
@@ -37,3 +38,14 @@ def test_a_clip_without_valid_frames_gets_the_mean():
 
 def test_every_prototype_has_scores():
     assert {au for aus in EMOTION_AUS.values() for au in aus} <= set(SCORED)
+
+
+def test_clips_without_a_label_weigh_one_and_the_others_as_their_landmarks_say():
+    faces = np.tile(100 * MEAN_SHAPE, (3, 4, 1, 1)).astype(np.float32)
+    # the mouth of the first clip widens and rises
+    faces[0, 2:, [48, 54]] += np.array([[[-9.0, -9.0]], [[9.0, -9.0]]])
+    valid = np.ones((3, 4), bool)
+    found = clip_weights(faces, valid, ["Happy", "Happy", None], strength=2.0)
+    by_hand = au_weights([au_scores(faces[row], valid=valid[row]).peaks() for row in (0, 1)], ["Happy"] * 2, strength=2)
+    assert found.tolist() == pytest.approx([*by_hand, 1.0]) and found[0] > 1 > found[1]
+    assert clip_weights(faces, valid, [None, None, None]).tolist() == [1.0, 1.0, 1.0]

@@ -16,7 +16,7 @@ from auharness.results.store import RunFolder
 MakeRun = Callable[..., RunFolder]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_run() -> MakeRun:
     """Write a finished run whose hit and false-alarm rates are given."""
     return write_run

@@ -41,6 +41,8 @@ def licensed(write: Write) -> None:
         write(model="au-llm", preset=f"paper,qwen2,{name}", share=share + 0.02, settings=QWEN, origin="licensed")
     random = {**QWEN, "init": "none"}
     write(model="au-llm", preset="paper,qwen2,random-llm", share=0.12, settings=random, origin="licensed")
+    frozen = {**random, "llm": "frozen"}
+    write(model="au-llm", preset="paper,qwen2,random-llm,frozen-llm", share=0.15, settings=frozen, origin="licensed")
     write(model="au-llm", preset="paper,no-llm", share=0.1, settings={**DEEPSEEK, "init": "none"}, origin="licensed")
     write(model="cnn3d", preset="paper", share=0.3, origin="licensed")
     other = {**DEEPSEEK, "lora_rank": 4}
@@ -71,7 +73,7 @@ def test_each_language_model_stands_beside_its_own_printed_table_with_its_contro
     variants = ("f-high", "f-mid", "efp-minus", "prompt-learning", "all")
     # random-llm is of one language model, no-llm and cnn3d of all
     assert tuple(deepseek.rows) == (*variants, "no-llm", "cnn3d")
-    assert tuple(qwen.rows) == (*variants, "random-llm", "no-llm", "cnn3d")
+    assert tuple(qwen.rows) == (*variants, "random-llm", "random-llm,frozen-llm", "no-llm", "cnn3d")
     assert (qwen25.rows, qwen25.origin) == ({}, "")
     assert deepseek.rows["no-llm"] == qwen.rows["no-llm"]
     assert deepseek.rows["all"].score.headline > qwen.rows["all"].score.headline
@@ -124,7 +126,8 @@ def test_runs_that_were_cut_short_are_counted(tmp_path: Path, make_run: Callable
 def test_the_picture_shows_reported_and_measured_bars_for_each_language_model(tmp_path: Path) -> None:
     deepseek, other, qwen, qwen25 = ablation_panels(ablations(tmp_path))
     assert deepseek.reported["all"] == 61.9 and qwen25.reported["all"] == 59.7
-    assert (qwen.names[5:], qwen.n_variants) == (("random-llm", "no-llm", "cnn3d"), 5)
+    controls = ("random-llm", "random-llm,frozen-llm", "no-llm", "cnn3d")
+    assert (qwen.names[5:], qwen.n_variants) == (controls, 5)
     value, low, high = qwen.measured["all"]
     assert 50 < low < value < high <= 100
     assert qwen.floor is not None and qwen.floor[0] == "random-prior-p95" and 45 < qwen.floor[1] < 60

@@ -16,7 +16,7 @@ from auharness.leaderboard.entries import newest, read_entries
 from auharness.leaderboard.memory import Memory
 from auharness.leaderboard.page import make_page
 from auharness.leaderboard.rows import make_tables
-from auharness.leaderboard.usual import usual_settings
+from auharness.leaderboard.usual import data_settings, usual_settings
 from auharness.results.schema import DataInfo
 from auharness.results.store import RunFolder
 from auharness.statistics import headline_interval, swap_test
@@ -166,6 +166,38 @@ def test_the_page_says_how_often_the_test_part_was_looked_at(tmp_path: Path, mak
     make_run(tmp_path, run_id="newer", hit=0.6)
     make_run(tmp_path, run_id="newer", hit=0.6, attempt=2)
     assert b"looked at 4 times" in write_page(tmp_path, "bp4d-3fold").read_bytes()
+
+
+def test_another_version_of_the_data_is_another_table_and_the_same_test_part(tmp_path: Path, make_run: MakeRun) -> None:
+    make_run(tmp_path, hit=0.5)
+    make_run(tmp_path, run_id="b", data=DataInfo(origin="licensed", verified=None, manifests={"bp4d": "cc" * 32}))
+    page = write_page(tmp_path, "bp4d-3fold")
+    assert page.read_text().count("### Licensed data, version ") == 2
+    assert page.read_text().count("Test part looked at 2 times (my-net 2).") == 2
+    assert len(json.loads(page.with_suffix(".json").read_text())["looks"]) == 1
+
+
+def test_the_page_says_how_the_data_were_read_where_that_is_not_the_default(tmp_path: Path, make_run: MakeRun) -> None:
+    def data(**settings: object) -> DataInfo:
+        return SYNTHETIC.model_copy(update={"settings": {"samm": {"images": "cropped", **settings}}})
+
+    make_run(tmp_path / "old", data=SYNTHETIC)
+    make_run(tmp_path / "default", data=data(drop_empty=False))
+    for name in ("old", "default"):
+        assert "Settings of the data" not in write_page(tmp_path / name, "bp4d-3fold").read_text()
+    make_run(tmp_path, data=data(images="raw", or_policy="first"))
+    page = write_page(tmp_path, "bp4d-3fold")
+    assert "\n\nSettings of the data: samm.images=raw, samm.or_policy=first.\n\n" in page.read_text()
+    (row,) = rows_of(tmp_path)
+    assert row["data_settings"] == {"samm": {"images": "raw", "or_policy": "first"}}
+    make_run(tmp_path, model="their-net", data=data())
+    (line,) = [text for text in write_page(tmp_path, "bp4d-3fold").read_text().splitlines() if "Settings of" in text]
+    assert line.startswith("Settings of the data: default for their-net their-net-paper; samm.images=raw, ")
+    assert line.endswith(" for my-net my-net-paper.")
+
+
+def test_the_settings_of_an_unknown_reader_are_all_shown() -> None:
+    assert data_settings({"gone": {"b": 1, "a": "x"}, "bp4d": {}}) == "gone.b=1, gone.a=x"
 
 
 def test_an_undefined_score_is_not_available_and_counted(tmp_path: Path, make_run: MakeRun) -> None:

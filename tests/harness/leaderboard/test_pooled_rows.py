@@ -94,6 +94,15 @@ def test_twenty_nine_folds_are_not_listed_on_the_page(tmp_path: Path, write: Cal
     assert len(rows[0]["folds"]) == 29
 
 
+def test_what_a_protocol_of_clips_scores_is_called_clips(tmp_path: Path, write: Callable[..., None]) -> None:
+    write()
+    text, _ = page(tmp_path)
+    (made,) = (line for line in text.splitlines() if line.startswith("| model") and "data verified" in line)
+    assert [cell.strip() for cell in made.split("|")][3:6] == ["seeds", "clips", "subjects"]
+    assert "whether clips and positives equal the published counts" in text
+    assert "`train-tuned`: best macro-F1 {0,1} of the training rows" in text
+
+
 def test_the_metric_stands_in_page_csv_and_json(tmp_path: Path, write: Callable[..., None]) -> None:
     write()
     text, rows = page(tmp_path)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from auharness.errors import DataError, UsageError
-from auharness.nn.frame_encoder import Lora, frame_encoder, in_parts
+from auharness.nn.frame_encoder import Lora, check_side, frame_encoder, in_parts
 
 needs_hf = pytest.mark.skipif(find_spec("transformers") is None or find_spec("peft") is None, reason="needs `hf`")
 
@@ -78,3 +78,15 @@ def test_parts_have_the_gradients_of_the_whole_and_keep_less():
         torch.testing.assert_close(whole, part)
     # in parts, what is kept are the frames themselves
     assert kept[1] == frames.numel() < kept[0] / 5
+
+
+def test_a_side_that_patches_do_not_divide_is_refused_before_weights_are_read():
+    check_side("dinov2-vitl14", 224, kept=8)
+    check_side("hf:some/where", 111)
+    for name, side, kept, message in [
+        ("dinov2-vitl14", 220, 1, "the crop of 220 px is no multiple of the patch of 14 px"),
+        ("conv", 60, 1, "no multiple of the patch of 8 px"),
+        ("dinov2-vitl14", 224, 5, "kept_grid is 5, expected a divisor of the 16 patches per side of dinov2-vitl14"),
+    ]:
+        with pytest.raises(UsageError, match=message):
+            check_side(name, side, kept=kept)

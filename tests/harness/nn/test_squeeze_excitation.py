@@ -1,3 +1,4 @@
+import pytest
 import torch
 from torch.nn import functional as F
 
@@ -11,7 +12,7 @@ def test_au_llm_has_512_parameters_and_no_bias():
     assert sum(parameter.numel() for parameter in layer.parameters()) == 512
 
 
-def test_it_equals_a_two_dimensional_layer_on_each_frame():
+def test_it_equals_a_two_dimensional_layer_on_each_frame() -> None:
     layer = FrameSqueezeExcitation(8, ratio=4)
     features = torch.randn(2, 8, 3, 5, 4)
     out, weights = layer(features)
@@ -23,7 +24,7 @@ def test_it_equals_a_two_dimensional_layer_on_each_frame():
         torch.testing.assert_close(out[:, :, frame], features[:, :, frame] * wanted[:, :, None, None])
 
 
-def test_one_frame_does_not_see_another():
+def test_one_frame_does_not_see_another() -> None:
     layer = FrameSqueezeExcitation(8, ratio=1)
     features = torch.randn(1, 8, 3, 5, 4)
     other = features.clone()
@@ -32,5 +33,13 @@ def test_one_frame_does_not_see_another():
     assert changed[:2].max() == 0 and changed[2] > 0
 
 
-def test_few_channels_keep_one_in_the_bottleneck():
-    assert next(FrameSqueezeExcitation(8).parameters()).shape == (1, 8)
+@pytest.mark.parametrize(("channels", "hidden"), [(8, 4), (16, 4), (64, 4), (128, 8)])
+def test_few_channels_keep_four_hidden_units(channels: int, hidden: int) -> None:
+    assert next(FrameSqueezeExcitation(channels).parameters()).shape == (hidden, channels)
+
+
+def test_few_clips_leave_every_hidden_unit_of_few_channels_at_zero() -> None:
+    clips = torch.randn(64, 16, 1, 1, 1)
+    silent = [(FrameSqueezeExcitation(16)(clips)[1] == 0.5).all(dim=1).float().mean() for _ in range(50)]
+    # each unit is at zero for half of the clips: all four for one in sixteen
+    assert torch.stack(silent).mean() == pytest.approx(1 / 16, abs=0.02)

@@ -1,11 +1,22 @@
 import math
 import sys
+from contextlib import contextmanager
 
 import pytest
 import torch
 
 from auharness.errors import UsageError
-from auharness.ops.backends import Backend, choose, full_precision, full_type, intercepted, needs, recorded, resolve
+from auharness.ops.backends import (
+    Backend,
+    choose,
+    full_precision,
+    full_type,
+    intercepted,
+    needs,
+    recorded,
+    resolve,
+    spanned,
+)
 
 QUERY = torch.zeros(1)
 TABLE = {
@@ -57,6 +68,24 @@ def test_an_interceptor_answers_for_every_backend_and_only_in_its_body():
         assert choose("op", TABLE, QUERY, "absent").run(QUERY, size=9) == ("op", (QUERY,), {"size": 9})
     assert used == {}
     assert choose("op", TABLE, QUERY, "plain").run is math.fabs
+
+
+def test_every_backend_in_the_body_runs_inside_a_span_of_its_name():
+    seen = []
+
+    @contextmanager
+    def span(name):
+        seen.append(f"begin {name}")
+        yield
+        seen.append("end")
+
+    table = {"plain": Backend(lambda x, *, by: seen.append("run") or x * by, reads_half=True)}
+    with spanned(span):
+        entry = choose("op", table, QUERY, None)
+    assert entry.reads_half
+    assert entry.run(3, by=2) == 6
+    assert seen == ["begin op[plain]", "run", "end"]
+    assert choose("op", table, QUERY, None) is table["plain"]
 
 
 def test_full_precision_switches_autocast_off_and_asks_nothing_of_a_device_without_it():

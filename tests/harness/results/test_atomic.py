@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from auharness.errors import StorageError
 from auharness.results import atomic
 from auharness.results.atomic import canonical_json, digest, file_digest, read_json, write_bytes, write_json, write_with
 
@@ -15,7 +16,7 @@ def test_a_writer_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path
         temporary.write_bytes(b"half")
         raise OSError("disk full")
 
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(StorageError, match="disk full"):
         write_with(path, fail)
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]

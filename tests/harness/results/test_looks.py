@@ -2,7 +2,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from auharness.results.looks import Looks, data_key, read_looks
+from auharness.results.looks import Looks, part_key, read_looks
 from auharness.results.schema import DataInfo, RunRecord, UnitRecord, UnitRef
 from auharness.results.store import RunFolder
 
@@ -39,7 +39,7 @@ def test_more_units_and_attempts_of_a_configuration_are_no_further_look(unit_rec
     once = read_looks(tmp_path, "p")
     write(tmp_path, unit, finished=2)
     write(tmp_path, unit, folder="a-2", attempt=2)
-    assert read_looks(tmp_path, "p") == once == {data_key(unit): Looks({"m": 1})}
+    assert read_looks(tmp_path, "p") == once == {part_key(unit): Looks({"m": 1})}
 
 
 def test_a_look_counts_once_one_unit_is_scored_and_not_before(unit_record: Make, tmp_path: Path) -> None:
@@ -48,7 +48,7 @@ def test_a_look_counts_once_one_unit_is_scored_and_not_before(unit_record: Make,
     assert read_looks(tmp_path, "p") == {}
     # the first attempt was stopped before it scored anything
     write(tmp_path, unit, folder="a-2", attempt=2)
-    assert read_looks(tmp_path, "p") == {data_key(unit): Looks({"m": 1})}
+    assert read_looks(tmp_path, "p") == {part_key(unit): Looks({"m": 1})}
 
 
 def test_looks_at_other_data_are_counted_apart(unit_record: Make, tmp_path: Path) -> None:
@@ -56,7 +56,18 @@ def test_looks_at_other_data_are_counted_apart(unit_record: Make, tmp_path: Path
     there = unit_record(run_id="b", data=DataInfo(origin="licensed", verified=True, manifests={"bp4d": "1"}))
     for unit in (here, there):
         write(tmp_path, unit)
-    assert read_looks(tmp_path, "p") == {data_key(unit): Looks({"m": 1}) for unit in (here, there)}
+    assert read_looks(tmp_path, "p") == {part_key(unit): Looks({"m": 1}) for unit in (here, there)}
+
+
+def test_every_version_of_the_data_is_the_same_test_part(unit_record: Make, tmp_path: Path) -> None:
+    for number, size in enumerate(("", "", "tiny")):
+        manifests = {"samm": f"version {number}", "casme2": "1"}
+        data = DataInfo(origin="synthetic" if size else "licensed", verified=None, size=size, manifests=manifests)
+        write(tmp_path, unit_record(run_id=f"r{number}", data=data))
+    assert read_looks(tmp_path, "p") == {
+        ("licensed", "", ("casme2", "samm")): Looks({"m": 2}),
+        ("synthetic", "tiny", ("casme2", "samm")): Looks({"m": 1}),
+    }
 
 
 def test_an_unreadable_record_stops_no_count(unit_record: Make, tmp_path: Path) -> None:

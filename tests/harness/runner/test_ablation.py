@@ -26,7 +26,7 @@ def presets(made: AblationPlan, model: str = "au-llm") -> list[str]:
 
 def test_every_variant_and_control_runs_with_every_language_model_and_what_is_the_same_runs_once() -> None:
     made = plan(presets="paper")
-    crossed = (*VARIANTS, "random-llm", "frozen-llm")
+    crossed = (*VARIANTS, "random-llm", "frozen-llm", "random-llm,frozen-llm")
     assert presets(made) == [*(f"paper,{llm},{name}" for llm in LLMS for name in crossed), "paper,no-llm"]
     assert presets(made, "cnn3d") == ["paper"]
     assert made.remarks == ()
@@ -35,7 +35,7 @@ def test_every_variant_and_control_runs_with_every_language_model_and_what_is_th
 def test_several_protocols_are_run_one_behind_the_other() -> None:
     made = plan("casme2-loso", "samm-loso", "casme2-loso", presets="paper")
     found = [request.protocol for request in made.requests]
-    assert found == ["casme2-loso"] * 23 + ["samm-loso"] * 23
+    assert found == ["casme2-loso"] * 26 + ["samm-loso"] * 26
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,10 @@ def test_a_language_model_that_is_chosen_already_is_not_crossed(
 def test_a_control_that_changes_nothing_is_left_out_and_named() -> None:
     made = plan()
     assert presets(made)[5:] == ["tiny,frozen-llm", "tiny,no-llm"]
-    assert made.remarks[1:] == ("control random-llm left out: with preset tiny it is the variant all",)
+    assert made.remarks[1:] == (
+        "control random-llm left out: with preset tiny it is the variant all",
+        "control random-llm,frozen-llm left out: with preset tiny it is the control frozen-llm",
+    )
 
 
 def test_a_control_that_disagrees_with_the_presets_is_left_out_and_named() -> None:

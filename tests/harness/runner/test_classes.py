@@ -27,7 +27,7 @@ def run(dfew_tiny: Path, tmp_path: Path) -> Any:
 def test_a_run_writes_its_matrices_and_its_row(run: Any) -> None:
     found = run("dfew-fold1")
     assert found.headline.startswith("constant on dfew-fold1: UAR 14.29 [14.29, 14.29], WAR ")
-    assert ", 1 of 5 folds, 1 seed (fold-mean, 1 folds, " in found.headline
+    assert ", 1 of 5 folds, 1 seed (fold-mean, 1 fold, " in found.headline
     (path,) = sorted((found.path / "confusion").rglob("*.csv"))
     lines = [line.split(",") for line in path.read_text().splitlines()[1:]]
     counts = np.array([line[1:9] for line in lines], int)

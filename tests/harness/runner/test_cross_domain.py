@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from torch import nn
 
+from auharness.api import Predictor, Unit
 from auharness.records import Task
 from auharness.results.store import RunFolder
 from auharness.runner import RunResult
@@ -26,13 +26,13 @@ def crossed(
     run_mini: Callable[..., RunResult], bp4d_mini: Path, disfa_mini: Path, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[RunResult, list[Task]]:
     tasks: list[Task] = []
-    build = SmallCNN.build
+    fit = SmallCNN.fit
 
-    def noted(self: SmallCNN, task: Task) -> nn.Module:
-        tasks.append(task)
-        return build(self, task)
+    def noted(self: SmallCNN, unit: Unit) -> Predictor:
+        tasks.append(unit.task)
+        return fit(self, unit)
 
-    monkeypatch.setattr(SmallCNN, "build", noted)
+    monkeypatch.setattr(SmallCNN, "fit", noted)
     roots = {"bp4d": str(bp4d_mini), "disfa": str(disfa_mini)}
     return run_mini(protocol="bp4d-to-disfa", data_roots=roots, max_steps=2), tasks
 

@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
+from auharness import registry
 from auharness.api import Recipe
 from auharness.data.cache import CropCache, CropSettings
 from auharness.data.index import Index, build_index
@@ -101,7 +103,21 @@ def test_a_single_training_subject_cannot_be_split(index: Index, caches: dict[st
 def test_a_task_counts_the_given_rows_alone_and_ignores_what_is_not_coded(index: Index) -> None:
     labels = np.array([[1, -1], [1, 0], [0, 1], [1, 1]], np.int8)
     part = Part(np.array([0, 1]), take_rows(2), ("a", "b"))
-    task = make_task(index, ("AU1", "AU2"), part.positions, labels=labels, plugin=Constant(), dataset="bp4d")
+    protocol = registry.load("protocol", "bp4d-3fold")()
+    task = make_task(index, ("AU1", "AU2"), part.positions, labels=labels, plugin=Constant(), protocol=protocol)
     assert (task.positives, task.coded) == ((2, 0), (2, 1))
     only_coded = Part(np.array([0, 1, 2]), take_rows(3), ("a", "b", "c")).coded(np.array([[-1, -1], [0, -1], [1, 1]]))
     assert only_coded.keys == ("b", "c")
+
+
+@pytest.mark.parametrize(
+    ("name", "objective"),
+    [("bp4d-3fold", "f1"), ("casme2-loso", "macro-f1-binary"), ("samm-to-casme2", "macro-f1-binary")],
+)
+def test_what_a_model_is_chosen_by_is_the_headline_of_the_protocol(index: Index, name: str, objective: str) -> None:
+    given: dict[str, Any] = {
+        "labels": np.ones((4, 1), np.int8),
+        "plugin": Constant(),
+        "protocol": registry.load("protocol", name)(),
+    }
+    assert make_task(index, ("AU1",), np.arange(4), **given).objective == objective

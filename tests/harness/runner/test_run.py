@@ -215,7 +215,7 @@ def test_fresh_makes_a_second_attempt_and_deletes_nothing(run_mini: Run) -> None
 
 def test_an_interrupted_fresh_attempt_goes_on_without_fresh(run_mini: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     first = run_mini(folds=["P1"])
-    monkeypatch.setattr(SmallCNN, "build", _interrupt)
+    monkeypatch.setattr(SmallCNN, "fit", _interrupt)
     with pytest.raises(KeyboardInterrupt):
         run_mini(folds=["P1"], fresh=True)
     monkeypatch.undo()
@@ -296,7 +296,7 @@ def test_a_wrong_option_is_refused_by_name(run_mini: Run, options: dict[str, Any
     assert "\n" not in str(caught.value)
 
 
-def _interrupt(*_: object) -> torch.nn.Module:
+def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 

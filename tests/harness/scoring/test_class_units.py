@@ -58,7 +58,7 @@ def test_the_row_of_a_published_confusion_matrix_holds_its_printed_scores(golden
     assert score.confusion == {"fold1": tuple(map(tuple, MAE_DFER.tolist()))}
     assert score.marks == ("1 of 5 folds", "1 seed")
     text = one_line(score)
-    assert text.startswith("UAR 62.59, WAR 74.88, 1 of 5 folds, 1 seed (fold-mean, 1 folds, 2341 clips; floor ")
+    assert text.startswith("UAR 62.59, WAR 74.88, 1 of 5 folds, 1 seed (fold-mean, 1 fold, 2341 clips; floor ")
 
 
 def test_the_interval_is_that_of_clips_within_classes(golden: RunFolder) -> None:

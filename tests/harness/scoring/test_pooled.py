@@ -66,11 +66,11 @@ def score(index: Index, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sc
     ground = external._Ground(SAMM, index, tuple(SAMM.folds(index)), data)
     done: dict[str, RunFolder] = {}
 
-    def run(table: pd.DataFrame, name: str = "their") -> RunFolder:
+    def run(table: pd.DataFrame, name: str = "their", kind: Any = "probability") -> RunFolder:
         path = folder / f"{name}.csv"
         if name not in done:
             table.to_csv(path, index=False)
-            done[name] = score_external(External(path=path, protocol="samm-loso"), folder / "runs").run
+            done[name] = score_external(External(path=path, protocol="samm-loso", score_kind=kind), folder / "runs").run
         return done[name]
 
     with pytest.MonkeyPatch.context() as patch:
@@ -128,12 +128,12 @@ def test_the_record_of_pooled_scores_is_checked_against_the_predictions(guesses:
     assert any(text.startswith("seed 0: pooled auroc of AU2 is 0.99, the predictions give") for text in texts)
 
 
+class ByFold(type(SAMM)):  # type: ignore[misc]  # a class known at run time
+    aggregation = "fold-mean"
+
+
 def test_protocols_that_are_not_pooled_keep_no_pooled_scores(guesses: pd.DataFrame, score: Score) -> None:
     run = score(guesses)
-
-    class ByFold(type(SAMM)):  # type: ignore[misc]  # a class known at run time
-        aggregation = "fold-mean"
-
     assert pooled_metrics(ByFold(), run) == {}
 
 
@@ -157,6 +157,30 @@ def test_the_threshold_oracle_of_a_pooled_protocol_is_one_of_sixteen_for_all_fol
         assert value == pytest.approx(max(tried))
         assert units[0].thresholds[au] == pytest.approx(ORACLE_GRID[int(np.argmax(tried))])
     assert row.headline >= score_units(SAMM, run.finished(), interval=False).headline
+
+
+def test_the_threshold_oracle_of_margins_has_the_best_headline_and_not_the_best_f1(
+    index: Index, guesses: pd.DataFrame, score: Score
+) -> None:
+    run = score(guesses.assign(**{name: guesses[name] - 0.5 for name in COLUMNS}), "margins", "margin")
+    target, said = joined(index, guesses)
+    for protocol in (SAMM, ByFold()):
+        units = oracle_units(protocol, run)["threshold"]
+        folds = [np.arange(len(target))] if protocol is SAMM else [index.rows([("samm", unit.fold)]) for unit in units]
+        found = [unit.thresholds for unit in units]
+        for limits, rows in zip(found, folds, strict=False):
+            for au, limit in enumerate(limits):
+                truth, values = target[rows, au], said[rows, au] - 0.5
+                if truth.any():
+                    assert macro(truth, values >= limit) == pytest.approx(best_macro(truth, values))
+
+
+def macro(target: np.ndarray, present: np.ndarray) -> float:
+    return float(f1_score(target, present, labels=[0, 1], average="macro", zero_division=0))
+
+
+def best_macro(target: np.ndarray, scores: np.ndarray) -> float:
+    return max(macro(target, scores >= cut) for cut in (*np.unique(scores), np.inf))
 
 
 def test_a_score_on_the_grid_is_absent_because_the_script_asks_for_more() -> None:

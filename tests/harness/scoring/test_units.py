@@ -79,6 +79,17 @@ def test_the_headline_is_the_mean_over_folds_of_the_mean_over_labels_that_have_a
     assert (score.n_frames, score.n_subjects, score.folds, score.seeds) == (40, 4, ("P1", "P2"), (0,))
 
 
+@pytest.mark.parametrize(("dataset", "what"), [("casme2", "clip"), ("bp4d", "frame"), ("gone", "frame")])
+def test_counts_are_told_in_the_words_of_the_data(dataset: str, what: str) -> None:
+    class Other(Made):
+        test_on = (dataset,)
+
+    one = score_units(Other(), [unit("P1", 0, {"S1": [(1, 0, 0, 0)] * 2})], interval=False)
+    assert (one.tested, one.n_folds) == (f"1 subject, 1 {what}", "1 fold")
+    more = score_units(Other(), [unit("P1", 0, A), unit("P2", 0, B)], interval=False)
+    assert (more.tested, more.n_folds) == (f"4 subjects, 40 {what}s", "2 folds")
+
+
 def test_the_other_aggregations_stand_beside_the_headline() -> None:
     score = score_units(Made(), [unit("P1", 0, A), unit("P2", 0, B)], interval=False)
     pooled = np.mean([2 * 12 / (2 * 12 + 6 + 7), 2 * 1 / (2 * 1 + 1 + 2)])

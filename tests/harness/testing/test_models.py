@@ -152,9 +152,12 @@ def test_a_planted_fault_fails_its_check_alone(fault):
     assert found[check]
 
 
-def test_a_declared_unused_parameter_may_have_no_gradient():
-    plugin = changed(build=lambda s, t: Spare(s.body(t)), unused=("spare.*",))
-    assert failed(plugin) == {}
+def test_a_declared_unused_parameter_has_no_gradient():
+    spare = {"build": lambda s, t: Spare(s.body(t))}
+    assert failed(changed(**spare, unused=property(lambda s: ("spare.*",)))) == {}
+    found = failed(changed(**spare, unused=property(lambda s: ("*",))))
+    assert list(found) == ["every gradient is finite, or its parameter is declared unused"]
+    assert "has a gradient; expected none, as it is named in `unused`" in next(iter(found.values()))
 
 
 def test_an_error_in_the_plugin_names_its_line():

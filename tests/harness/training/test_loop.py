@@ -14,6 +14,7 @@ from auharness.data.cache import CropCache, CropSettings
 from auharness.records import FrameRecord, Media, Task
 from auharness.training.loop import Loop, NotFiniteError
 from auharness.training.predictor import ModulePredictor, predict
+from auharness.training.selection import RunningScore
 from auharness.training.source import CropSource, Rows
 from auharness.training.unit import make_fabric
 
@@ -159,6 +160,27 @@ def test_the_best_epoch_on_held_out_rows_is_kept(
     predictor = loop.run(make_source(plugin), make_source(plugin))
     assert predictor.chosen_epoch == 1 + scores.index(max(scores))
     assert predictor.epochs == 6
+
+
+@pytest.mark.parametrize(
+    ("kind", "objective", "title", "value"),
+    [
+        ("clip-multilabel", "f1", "F1", 4 / 5),
+        ("clip-multilabel", "macro-f1-binary", "macro-F1 {0,1}", (4 / 5 + 2 / 3) / 2),
+        ("clip-multilabel", "accuracy", "accuracy", 3 / 4),
+        ("clip-multiclass", "f1", "UAR", 3 / 4),
+    ],
+)
+def test_an_epoch_is_scored_by_the_objective_of_the_task(kind: str, objective: str, title: str, value: float) -> None:
+    classes = kind == "clip-multiclass"
+    names = ("happy", "sad") if classes else ("AU1",)
+    running = RunningScore(Task(names, kind, "made", (2,), (4,), 16, objective=objective), "logit")
+    said = torch.tensor([2.0, 1.0, 1.0, -1.0])[:, None]
+    target = torch.tensor([1, 1, 0, 0])
+    # one wrong of four, whose label is absent or whose class is the first
+    running.add(torch.cat((-said, said), dim=1) if classes else said, target if classes else target[:, None])
+    assert running.value == pytest.approx(value)
+    assert running.metric.title == title
 
 
 def test_training_stops_when_patience_runs_out(

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from auharness.api import Augment, DatasetPlugin, Preprocess
 from auharness.data.cache import CropCache, CropSettings
+from auharness.data.kept_frames import KeptStore
 from auharness.data.sound import SoundStore
 from auharness.records import FrameRecord, Media
 from auharness.training.source import Rows
@@ -52,7 +53,7 @@ def caches(tmp_path_factory) -> dict[str, CropCache]:
     return {"wild": cache}
 
 
-def source(caches, *, order=None, augment=STILL, labelled=True, sounds=None) -> WindowSource:
+def source(caches, *, order=None, augment=STILL, labelled=True, sounds=None, kept=None) -> WindowSource:
     records = ROWS if order is None else [ROWS[i] for i in order]
     rows = Rows(
         sample_ids=[x.id for x in records],
@@ -63,7 +64,7 @@ def source(caches, *, order=None, augment=STILL, labelled=True, sounds=None) -> 
         time_s=np.array([x.frame / 10 for x in records]),
     )
     targets = np.array([[x.frame % 2, 1] for x in records], np.int8) if labelled else None
-    return WindowSource(rows, caches, targets=targets, preprocess=GREY, augment=augment, sounds=sounds)
+    return WindowSource(rows, caches, targets=targets, preprocess=GREY, augment=augment, sounds=sounds, kept=kept)
 
 
 def shown(batch) -> list[list[int]]:
@@ -198,3 +199,38 @@ def test_a_recording_without_sound_is_zero_and_marked(caches, sounds):
 def test_without_sounds_there_is_none_in_a_batch(caches):
     (batch,) = source(caches).batches(9)
     assert not {"audio", "audio_valid", "frame_s"} & batch.keys()
+
+
+class MeanGrey:
+    """Keeps a frame's mean grey, twice."""
+
+    key, shape = "mean grey", (2,)
+
+    def __call__(self, frames):
+        return frames.mean((1, 2, 3))[:, None].expand(-1, 2)
+
+
+def test_what_was_kept_stands_in_the_place_of_pixels_and_landmarks_stay(caches, tmp_path):
+    kept = {"wild": KeptStore("wild", caches["wild"], MeanGrey(), batch=pixels, batch_key="", folder=tmp_path)}
+    (wanted,) = source(caches).batches(9)
+    (found,) = source(caches, kept=kept).batches(9)
+    assert found["clip"].dtype == torch.float16 and found["clip"].shape == (*wanted["clip"].shape[:2], 2)
+    torch.testing.assert_close(found["clip"][..., 0].float(), wanted["clip"].mean((2, 3, 4)), atol=1e-3, rtol=0)
+    for name in ("landmarks", "landmarks_valid", "time_s", "target"):
+        torch.testing.assert_close(found[name], wanted[name])
+
+
+def test_windows_of_what_was_kept_are_drawn_but_never_varied(caches, tmp_path):
+    kept = {"wild": KeptStore("wild", caches["wild"], MeanGrey(), batch=pixels, batch_key="", folder=tmp_path)}
+    flips = Augment(flip=1, random_crop=False, brightness=0, contrast=0, saturation=0, windows=3)
+    (drawn,) = source(caches, kept=kept, augment=flips).batches(9, generator=torch.Generator().manual_seed(1))
+    (again,) = source(caches, augment=flips).batches(9, generator=torch.Generator().manual_seed(1))
+    (still,) = source(caches).batches(9)
+    assert torch.equal(drawn["time_s"], again["time_s"])
+    assert torch.equal(drawn["landmarks"][0, 0], still["landmarks"][0, 0])
+    assert not torch.equal(again["landmarks"][0, 0], still["landmarks"][0, 0])
+
+
+def pixels(images):
+    """Grey frames as GREY has them."""
+    return images[..., :1].permute(0, 3, 1, 2) / 255

@@ -51,10 +51,19 @@ def test_raw_frames_are_a_setting(casme2_root: Root) -> None:
     root = casme2_root(ROWS, image="CASME2_RAW_selected/sub{0:02d}/{1}/img{2}.jpg")
     (line,) = message(root)
     assert line.startswith(
-        f"casme2: no Cropped folder in {root}; expected CASME2-coding-20190701.xlsx and Cropped/sub01/"
+        f"casme2: no Cropped folder in {root}, where CASME2_RAW_selected lies; read that with --set "
+        "data.casme2.images=raw (without data.casme2. in `auharness data`); expected CASME2-coding-20190701.xlsx"
     )
     (clip, *_) = read(root, images="raw")
     assert clip.media[0].path == "CASME2_RAW_selected/sub01/EP02_01f/img46.jpg"
+
+
+def test_a_root_without_any_frames_names_what_it_must_hold(casme2_root: Root) -> None:
+    root = casme2_root(ROWS, image="elsewhere/sub{0:02d}/{1}/img{2}.jpg")
+    (line,) = message(root)
+    assert line.startswith(
+        f"casme2: no Cropped folder in {root}; expected CASME2-coding-20190701.xlsx and Cropped/sub01/"
+    )
 
 
 @pytest.mark.parametrize(

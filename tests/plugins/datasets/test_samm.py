@@ -125,7 +125,9 @@ def test_alternatives_that_meb_never_met_ask_for_a_policy(samm_root: Root) -> No
 def test_full_frames_are_read_only_when_asked_for(samm_root: Root) -> None:
     root = samm_root(ROWS, folder="SAMM")
     assert read(root, images="raw")[0].media[0].path == "SAMM/006/006_1_2/006_05562.jpg"
-    with pytest.raises(DataError, match=r"samm: no Cropped folder in .*--set data\.samm\.images=raw"):
+    with pytest.raises(
+        DataError, match=r"no Cropped folder in .*, where SAMM lies; read that with --set data\.samm\.images=raw"
+    ):
         read(root)
 
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from auharness.efficiency import count
+from auharness.efficiency.memory import peak_bytes
 from auharness.errors import DataError, UsageError
 from auharness.losses import asl
 from auharness.nn.frame_encoder import frame_encoder
@@ -252,6 +253,32 @@ def test_what_only_the_sound_tells_is_learned_from_the_sound(preset, least, most
     assert 0.3 <= right[1] <= 0.7
 
 
+@needs_hf
+@pytest.mark.parametrize("row", ["full", "hga", "fm", "baseline"])
+def test_frames_that_were_kept_give_the_logits_of_the_frozen_encoder(row):
+    plugin, seeing = _built(row, "frozen", **RANDOM)
+    batch = _batch(plugin)
+    grid = seeing.frames.encoder.grid
+    cached, reading = _built(row, "cached", **RANDOM, kept_grid=grid)
+    kept = cached.kept_frames()
+    assert kept is not None and kept.shape == (1 + grid**2, seeing.frames.encoder.width)
+    tokens = kept(batch["clip"].flatten(0, 1)).unflatten(0, batch["clip"].shape[:2])
+    with torch.inference_mode():
+        wanted = _answer(plugin, seeing.eval(), batch).logits
+        found = _answer(cached, reading.eval(), {**batch, "clip": tokens}).logits
+    torch.testing.assert_close(found, wanted, atol=1e-2, rtol=0)
+    assert _batch(cached)["clip"].shape == tokens.shape
+    assert _learned(reading) == _learned(seeing) and _frozen(reading.frames.encoder) == 0
+
+
+def test_only_a_frozen_encoder_and_pictures_as_they_are_can_be_kept():
+    with pytest.raises(UsageError, match="expected a frozen frame encoder, got conv, which learns"):
+        _plugin("tiny", "cached")
+    with pytest.raises(UsageError, match="that nothing varies; add the preset cached"):
+        _plugin(tuning="cached")
+    assert _plugin("cached").augment.windows == _plugin("paper").augment.windows == 18
+
+
 def test_loss_is_asl_over_coded_frames_or_binary_cross_entropy():
     plugin, module = _built("tiny")
     batch = _batch(plugin)
@@ -295,6 +322,30 @@ def test_frames_in_parts_give_the_same_logits():
     )
 
 
+def _peak(frames, *, learns):
+    """Bytes that a window of so many frames takes, with its sound."""
+    plugin, module = _built("tiny", preprocess={"resize": 16, "crop": 16, "frames": frames, "stride": 1})
+    batch = _batch(plugin, size=1)
+
+    def step():
+        with torch.set_grad_enabled(learns):
+            total = sum(plugin.loss(_answer(plugin, module, batch), batch, _task(plugin)).values())
+        if learns:
+            total.backward()
+
+    step()  # gradients are there from now on
+    return peak_bytes(step, device=torch.device("cpu"))
+
+
+@pytest.mark.parametrize("learns", [False, True], ids=["inference", "training"])
+def test_memory_of_a_window_grows_linearly_with_its_frames(learns):
+    peaks = [_peak(frames, learns=learns) for frames in (64, 256, 1024)]
+    # the sound begins and ends half a second outside of the window, and that does not grow
+    per_frame = [(after - before) / more for before, after, more in zip(peaks, peaks[1:], (192, 768), strict=False)]
+    assert per_frame[1] == pytest.approx(per_frame[0], rel=0.05)
+    assert peaks[2] < 4.1 * peaks[1]
+
+
 @needs_hf
 @pytest.mark.parametrize("row", ["paper", "baseline", "asymmetric"])
 def test_half_precision_as_in_the_recipe(row):
@@ -327,3 +378,25 @@ def test_missing_transformers_is_said_before_data_is_read(monkeypatch):
     with pytest.raises(DataError, match=r"the encoder dinov2-vitl14 needs transformers and peft"):
         _plugin("paper").check_ready(origin="licensed", weights=False)
     _plugin("tiny").check_ready(origin="synthetic", weights=False)
+
+
+def test_what_is_missing_is_said_before_data_are_read(tmp_path):
+    folder = f"hf:{tmp_path}"
+    paper = _plugin("paper", vision=folder)
+    assert paper.missing().startswith(f"encoder '{tmp_path}': no config.json in {tmp_path}")
+    with pytest.raises(DataError, match=r"no config\.json"):
+        paper.fetch()
+    tiny = _plugin("tiny")
+    assert tiny.missing() == ""
+    tiny.fetch()
+
+
+@needs_hf
+def test_sides_that_do_not_fit_are_refused_before_data_are_read():
+    for plugin, message in [
+        (_plugin(preprocess={"crop": 220}), "no multiple of the patch of 14 px"),
+        (_plugin("tiny", preprocess={"resize": 70, "crop": 60}), "no multiple of the patch of 8 px"),
+        (_plugin("cached", kept_grid=3), "kept_grid is 3, expected a divisor of the 16"),
+    ]:
+        with pytest.raises(UsageError, match=message):
+            plugin.check_ready(origin="licensed", weights=False)

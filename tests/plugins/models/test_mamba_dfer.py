@@ -4,6 +4,7 @@ from importlib.util import find_spec
 
 import pytest
 import torch
+from pandas import read_csv
 
 import auharness
 from auharness.api import Output
@@ -83,7 +84,7 @@ def test_rows_of_table_1_have_the_printed_shapes():
     with torch.device("meta"):
         _, module = _built("paper")
         clip, landmarks, valid = torch.zeros(2, 16, 3, 128, 128), torch.zeros(2, 16, 68, 2), torch.ones(2, 16).bool()
-        maps = module.backbone(clip.flatten(0, 1))
+        maps = module.faces.backbone(clip.flatten(0, 1))
         assert maps.shape == (32, 1280, 4, 4)
         output = module(clip, landmarks, valid)
     assert output.aux["frames"].shape == (2, 16, 1280) and output.logits.shape == (2, 7)
@@ -94,7 +95,7 @@ def test_rows_of_table_1_have_the_printed_shapes():
 
 def test_variants_add_the_rows_of_table_1_one_by_one():
     def parts(module):
-        facial = module.facial
+        facial = module.faces.facial
         flags = (facial.cbam, facial.landmark, facial.enhancer)
         kinds = [type(part.mixer) for part in module.temporal]
         projected = not isinstance(module.projection, torch.nn.Identity)
@@ -189,16 +190,16 @@ def test_weight_decay_spares_rates_skips_norms_and_biases():
     }
     assert norms and norms <= spared
     assert all(name.endswith("bias") for name in spared - norms if not name.endswith(("A_log", "D", "scale")))
-    assert {"backbone.1.0.weight", "classifier.0.weight", "temporal.0.mixer.in_proj.weight"} <= decayed
+    assert {"faces.backbone.1.0.weight", "classifier.0.weight", "temporal.0.mixer.in_proj.weight"} <= decayed
 
 
 def test_norms_of_the_backbone_learn_unless_frozen():
     for norms, moves in (("trained", True), ("frozen", False)):
         plugin, module = _built("tiny", backbone_norms=norms)
         module.train()
-        before = module.backbone[1][1].running_mean.clone()
+        before = module.faces.backbone[1][1].running_mean.clone()
         module(*_inputs(plugin))
-        assert module.training and torch.equal(before, module.backbone[1][1].running_mean) != moves
+        assert module.training and torch.equal(before, module.faces.backbone[1][1].running_mean) != moves
 
 
 def test_the_loss_is_focal_with_smoothed_weights_and_dice_is_only_logged():
@@ -249,19 +250,21 @@ def test_clips_that_show_their_emotion_may_weigh_more():
 
 def test_published_weights_start_the_backbone_and_nothing_else():
     plugin, module = _built("tiny")
-    published = {f"features.{name}": value + 1 for name, value in module.backbone.state_dict().items()}
+    published = {f"features.{name}": value + 1 for name, value in module.faces.backbone.state_dict().items()}
     published["classifier.1.weight"] = torch.zeros(1000, 64)
     missing = plugin.load_weights(module, published)
-    for name, value in module.backbone.state_dict().items():
+    for name, value in module.faces.backbone.state_dict().items():
         assert torch.equal(value, published[f"features.{name}"])
-    assert set(missing) == {name for name, _ in module.named_parameters() if not name.startswith("backbone.")}
+    assert set(missing) == {name for name, _ in module.named_parameters() if not name.startswith("faces.backbone.")}
     # a file of the whole model has its own names
     assert plugin.load_weights(module, dict(module.state_dict())) == []
 
 
 def test_licensed_data_asks_for_published_weights_and_says_how_to_get_them(monkeypatch):
     with pytest.raises(DataError, match="--weights"):
-        _plugin(backbone="small-cnn").check_ready(origin="licensed", weights=False)
+        _plugin(backbone="small-cnn", preprocess={"resize": 96, "crop": 96}).check_ready(
+            origin="licensed", weights=False
+        )
     _plugin("tiny").check_ready(origin="licensed", weights=False)
     monkeypatch.setitem(sys.modules, "torchvision", None)
     _plugin("tiny").check_ready(origin="synthetic", weights=False)
@@ -277,6 +280,8 @@ def test_what_the_network_cannot_take_is_refused():
         plugin.build(_task(plugin))
     with pytest.raises(ValueError, match="ssm=plain is a form of mixer=mamba, got mixer=ttt"):
         MambaDFER(ssm="plain", mixer="ttt")
+    with pytest.raises(ValueError, match=r"small-cnn reads multiples of 12 px, got preprocess\.crop=128"):
+        MambaDFER(backbone="small-cnn")
     with pytest.raises(ValueError, match="spatial_kernels are odd, got 4"):
         MambaDFER(spatial_kernels=(3, 4))
 
@@ -286,3 +291,6 @@ def test_the_tiny_preset_learns_the_stand_in(tmp_path):
     # 20 points above chance; about two minutes on a core
     done = auharness.run("mamba-dfer", "dfew-fold1", data_size="small", runs=tmp_path)
     assert done.score.headline >= 1 / 7 + 0.2
+    assert (done.path / "confusion" / "seed0" / "fold1.csv").is_file()
+    logged = set(read_csv(done.path / "curves.csv")["quantity"])
+    assert {"focal", "dice", "train_uar", "train_war", "train_macro_f1"} <= logged

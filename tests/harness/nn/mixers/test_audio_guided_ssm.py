@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from auharness.efficiency.memory import peak_bytes, saved_bytes
 from auharness.nn.mixers import AudioGuidedSSM
 
 
@@ -102,3 +103,20 @@ def test_guidance_is_what_the_scan_takes():
     raw = s @ layer.dt_proj.weight.T + layer.dt_proj.bias
     torch.testing.assert_close(delta, (1 + raw.exp()).log())
     torch.testing.assert_close(gate, 1 / (1 + (-audio @ layer.gate.weight.T).exp()))
+
+
+@pytest.mark.parametrize("backend", ["numba", "torch"])
+def test_memory_of_training_and_inference_grows_linearly_with_the_frames(backend):
+    layer = AudioGuidedSSM(32, inner=16, backend=backend)
+
+    def needed(frames):
+        x, audio = torch.randn(1, frames, 32), torch.randn(1, frames, 32)
+        inference = peak_bytes(lambda: torch.no_grad()(layer)(x, audio), device=x.device)
+        training = peak_bytes(lambda: layer(x, audio).sum().backward(), device=x.device)
+        kept = saved_bytes(lambda: layer(x, audio), inputs=[x, audio, *layer.parameters()])
+        return inference, training, kept
+
+    # beside the parameters' gradients, which do not grow
+    for first, second, third in zip(*map(needed, (1024, 2048, 4096)), strict=True):
+        assert (third - second) / 2048 == pytest.approx((second - first) / 1024, rel=0.03)
+        assert third > 3 * first

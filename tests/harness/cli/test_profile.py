@@ -1,0 +1,67 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+MODEL = ["profile", "small-cnn", "--preset", "tiny", "--device", "cpu", "--batch", "2", "--steps", "1"]
+
+
+def test_a_model_is_profiled_and_its_files_are_named(command, tmp_path):
+    answer = command(*MODEL, "--out", tmp_path, "--json")
+    assert answer.code == 0
+    found = json.loads(answer.out)
+    assert (found["batch"], found["phase"], found["folder"]) == (2, "forward", str(tmp_path))
+    assert all((tmp_path / name).is_file() for name in found["files"].values())
+
+
+def test_the_table_the_times_and_how_to_open_it_are_printed(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    answer = command(*MODEL)
+    assert answer.code == 0 and answer.err == ""
+    folder = "runs/profile/small-cnn-tiny/forward-cpu"
+    head, *_, times, where = answer.out.splitlines()
+    assert head.split() == ["operator", "kind", "calls", "self", "CPU", "ms", "share"]
+    assert times.startswith("step ") and "peak cpu" in times and "batch 2" in times
+    assert where.startswith(f"tensorboard --logdir {folder}")
+    assert Path(where.split()[-3]).is_file()
+
+
+def test_settings_and_presets_decide_what_is_profiled(command, tmp_path):
+    words = ["profile", "au-ttt", "--preset", "tiny", "--set", "mixer=mamba", "--set", "depth=1", "--steps", "1"]
+    answer = command(*words, "--device", "cpu", "--batch", "1", "--out", tmp_path, "--json")
+    found = json.loads(answer.out)
+    assert list(found["backends"]) == ["selective_scan"] and found["settings"]["depth"] == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["au-tt"], 2, "no model 'au-tt'; did you mean 'au-ttt'?"),
+        (["small-cnn", "--preset", "tin"], 2, "'small-cnn' has no preset 'tin'; did you mean 'tiny'?"),
+        (["small-cnn", "--set", "recipe.epoch=3"], 2, "'small-cnn' has no setting 'recipe.epoch'"),
+        (["small-cnn", "--batch", "0"], 2, "argument --batch: expected a whole number from 1 up, got '0'"),
+        (["small-cnn", "--phase", "backward"], 2, "argument --phase: invalid choice: 'backward'"),
+        (["constant", "--phase", "training"], 2, "profile constant: no parameter of it learns by gradients"),
+    ],
+)
+def test_a_wrong_word_is_one_line(command, tmp_path, words, code, message):
+    answer = command("profile", *words, "--out", tmp_path / "out")
+    assert answer.code == code
+    assert message in answer.err and answer.err.count("\n") == 1
+
+
+def test_a_folder_that_cannot_be_written_is_one_line_before_anything_is_measured(command, tmp_path):
+    (tmp_path / "file").write_text("")
+    answer = command(*MODEL, "--out", tmp_path / "file" / "here")
+    assert answer.code == 3
+    assert answer.err == (
+        f"auharness: error: profile: {tmp_path}/file/here cannot be written; give another folder with --out\n"
+    )
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="asks for a machine without a GPU")
+def test_a_missing_gpu_is_one_line(command, tmp_path):
+    answer = command("profile", "small-cnn", "--device", "cuda", "--out", tmp_path)
+    assert answer.code == 3
+    assert "torch sees no CUDA device" in answer.err
