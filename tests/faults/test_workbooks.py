@@ -23,7 +23,7 @@ CELLS: dict[str, tuple[int, tuple[Any, ...]]] = {
     "file name": (FILE, ("", "../EP", ".hidden", "a/b", "a\\b", None)),
     "onset": (ONSET, ("x", "", -3, 2.5, "nan", "9" * 5000, datetime.date(2020, 1, 1), "1,000")),
     "offset": (OFFSET, ("x", 0, "/", 1e300, "inf", None)),
-    "aus": (AUS, ("twelve", "4+", "+", "12 or 14", "AU", "<b>4</b>", "4++5")),
+    "aus": (AUS, ("twelve", "4+", "+", "12 and 14", "AU", "<b>4</b>", "4++5")),
 }
 BAD = (
     *(f"cell {name}" for name in CELLS),

@@ -15,7 +15,7 @@ from auharness.records import Task, au_name
 from auharness.settings import resolve
 from auharness.testing import fake_batch
 
-__all__ = ["Case", "Subject", "accepting"]
+__all__ = ["Case", "Subject", "accepting", "reads"]
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def accepting(model: str, presets: Sequence[str], settings: Mapping[str, Any] | 
     """
     for name in training_sets():
         subject = Case(model, tuple(presets), name, settings or {}).subject()
-        if not _reads(subject.plugin, subject.task.kind):
+        if not reads(subject.plugin, subject.task.kind):
             continue
         try:
             subject.module("meta")
@@ -121,8 +121,8 @@ def accepting(model: str, presets: Sequence[str], settings: Mapping[str, Any] | 
         yield name
 
 
-def _reads(plugin: ModelPlugin, kind: str) -> bool:
-    """Whether a run pairs the plugin with labels of this kind."""
+def reads(plugin: ModelPlugin, kind: str) -> bool:
+    """Return whether a run pairs the plugin with labels of this kind."""
     if plugin.per_frame:
         return kind == "frame-multilabel"
     if "clip" in plugin.inputs:

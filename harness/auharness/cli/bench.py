@@ -83,7 +83,8 @@ def handle(args: argparse.Namespace) -> int:
 def _cases(args: argparse.Namespace) -> list[Case]:
     """Return what is measured; settings that no plugin takes are refused before anything is."""
     from auharness import registry
-    from auharness.bench.case import Case, accepting
+    from auharness.bench.case import Case, accepting, reads
+    from auharness.errors import UsageError
     from auharness.leaderboard.cost.home import home
     from auharness.runner.plan import variant_presets
     from auharness.settings import parse_set
@@ -100,7 +101,9 @@ def _cases(args: argparse.Namespace) -> list[Case]:
             datasets = [home(name, presets, settings)]
         for dataset in datasets:
             registry.require("dataset", dataset)
-            Case(name, presets, dataset, settings).subject()
+            subject = Case(name, presets, dataset, settings).subject()
+            if not reads(subject.plugin, subject.task.kind):
+                raise UsageError(f"--dataset {dataset}: no run trains {name} on {subject.task.kind} labels; try all")
             cases += [Case(name, presets, dataset, settings, side) for side in args.input or (None,)]
     return cases
 

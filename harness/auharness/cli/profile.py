@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,8 +28,9 @@ def add_parser(subparsers: Subparsers) -> None:
         "profile",
         parents=[common_options()],
         help="show where the time and the memory of a model go",
-        description="Record some steps of a model with random weights on a random batch: a trace for TensorBoard and "
-        "Perfetto, a table of operators and a memory timeline (docs/profile.md).",
+        description="Record some steps of a model on a random batch, with random weights unless its setting 'init' "
+        "names some: a trace for TensorBoard and Perfetto, a table of operators and a memory timeline "
+        "(docs/profile.md).",
     )
     parser.add_argument("model", metavar="MODEL", help="model plugin (see: auharness list models)")
     parser.add_argument("--preset", default="paper", metavar="A,B", help="presets left to right; default paper")
@@ -106,6 +108,7 @@ def _text(rows: list[OpRow], summary: dict[str, Any], folder: Path) -> str:
         "",
         f"step {summary['step_ms']:.1f} ms ({summary['clock']}), recorded {sum(recorded) / len(recorded):.1f} ms "
         f"(clock); peak {peaks or 'none'}; batch {summary['batch']}, {summary['precision']}",
-        f"tensorboard --logdir {folder}    or open {folder / summary['files']['trace']} in ui.perfetto.dev",
+        f"tensorboard --logdir {shlex.quote(str(folder))}",
+        f"or open in ui.perfetto.dev: {folder / summary['files']['trace']}",
     ]
     return "\n".join(lines)

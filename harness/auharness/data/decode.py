@@ -187,6 +187,8 @@ def _opened(path: Path) -> Iterator["av.container.InputContainer"]:
         with av.open(str(path)) as container:
             if not container.streams.video:
                 raise DataError(f"{path}: expected a video stream, got none")
+            if container.streams.video[0].codec_context is None:
+                raise DataError(f"{path}: expected a video in a codec that FFmpeg reads, got an unknown one")
             yield container
     except av.error.FFmpegError as error:
         raise DataError(f"{path}: expected a video that FFmpeg reads, got: {error.strerror}") from None

@@ -1,14 +1,20 @@
 """Environment variables that a worker process starts with."""
 
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
-__all__ = ["ONE_THREAD", "added", "of_harness"]
+__all__ = ["ONE_THREAD", "added", "cores", "of_harness"]
 
 ONE_THREAD: Final = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
 """One thread for numerical libraries, which read it when they are imported."""
+
+
+def cores() -> int:
+    """Return the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def of_harness() -> dict[str, str]:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
 from auharness.errors import UsageError
-from auharness.executors.environment import ONE_THREAD, added, of_harness
+from auharness.executors.environment import ONE_THREAD, added, cores, of_harness
 from auharness.executors.local import TICK_S
 from auharness.executors.resources import RayResources
 
@@ -140,13 +140,14 @@ def _join(ray: Any, address: str) -> None:
 
 
 def _start(ray: Any, jobs: int, resources: RayResources) -> None:
-    cores = max(os.cpu_count() or 1, jobs * resources.cpus)
-    with added(ALONE):
-        ray.init(address="local", num_cpus=math.ceil(cores), include_dashboard=False, **_common())
-    there = ray.cluster_resources().get("GPU", 0)
-    if resources.gpus > there:  # one that was joined may still grow
+    there = max(cores(), jobs * resources.cpus)
+    # a unit that does not fit into memory is tried as often as one whose worker died, not for ever
+    with added(ALONE | {"RAY_task_oom_retries": str(resources.retries)}):
+        ray.init(address="local", num_cpus=math.ceil(there), include_dashboard=False, **_common())
+    gpus = ray.cluster_resources().get("GPU", 0)
+    if resources.gpus > gpus:  # one that was joined may still grow
         raise UsageError(
-            f"resources: a unit asks for {resources.gpus:g} GPUs, this machine has {there:g}; give another number with "
+            f"resources: a unit asks for {resources.gpus:g} GPUs, this machine has {gpus:g}; give another number with "
             "--resources gpus=..., or join a cluster with RAY_ADDRESS"
         )
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
 from auharness.api.base import Settings
 from auharness.errors import UsageError
@@ -28,6 +28,7 @@ class SlurmResources(Settings):
     """Options of `--executor slurm`; what is not given is left to the cluster's defaults and `SBATCH_*` variables."""
 
     name: ClassVar[str] = "slurm"
+    model_config = ConfigDict(coerce_numbers_to_str=True)  # an account may be a number
 
     cpus: int = Field(1, ge=1, description="cores of a unit; default one per device")
     gpus: int = Field(0, ge=0, description="GPUs of a unit; default one per device with --device cuda")

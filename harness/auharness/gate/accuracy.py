@@ -22,6 +22,8 @@ from auharness.gate.verdict import Verdict
 from auharness.leaderboard.entries import Entry, newest, read_entries
 from auharness.leaderboard.rows import CLIPS_SUMMED, flat_settings, paired_counts
 from auharness.metrics import FoldCounts, Metric, aggregate, metric
+from auharness.results.schema import RunRecord
+from auharness.results.store import iter_runs
 from auharness.scoring import fold_counts
 from auharness.statistics import compare
 
@@ -150,8 +152,7 @@ def _check(policy: AccuracyPolicy, row: RowPolicy, base: Path | None, head: Path
     protocol = registry.load("protocol", row.protocol)()
     delta = policy.allowed(row, protocol.headline)
     try:
-        old = _entry(row, base, "base", like=None)
-        new = _entry(row, head, "head", like=old)
+        old, new = _pair(row, _entries(row, base, "base"), _entries(row, head, "head"))
         _refuse_other_ground(old, new)
         first, second = paired_counts(fold_counts(old.units), len(old.seeds), fold_counts(new.units), len(new.seeds))
         check = compare_counts(
@@ -163,6 +164,8 @@ def _check(policy: AccuracyPolicy, row: RowPolicy, base: Path | None, head: Path
             policy=policy,
             delta=delta,
         )
+        if check.verdict is Verdict.PASS and old.units == new.units:
+            check = replace(check, why="one and the same record on both sides: nothing was run for the head")
     except _NotJudged as end:
         return AccuracyCheck(row.title, end.verdict, delta, str(end), protocol.headline)
     except InconclusiveError as error:
@@ -178,8 +181,8 @@ def _why(verdict: Verdict, delta: float) -> str:
     return ""
 
 
-def _entry(row: RowPolicy, root: Path | None, role: str, like: Entry | None) -> Entry:
-    """Return the newest complete record of a row; with `like`, on the same data if there is one."""
+def _entries(row: RowPolicy, root: Path | None, role: str) -> list[Entry]:
+    """Return the newest complete record of a row on each of its data."""
     if root is None or not root.is_dir():
         where = "no folder of records" if root is None else f"no folder {root}"
         raise _NotJudged(Verdict.MISSING, f"{role}: {where}")
@@ -188,18 +191,40 @@ def _entry(row: RowPolicy, root: Path | None, role: str, like: Entry | None) -> 
     if damaged:
         raise _NotJudged(Verdict.MISSING, f"{role}: unreadable record {damaged[0]}")
     found = [entry for entry in newest(entries) if _is_row(entry, row)]
-    if like is not None and any(entry.data_key == like.data_key for entry in found):
-        found = [entry for entry in found if entry.data_key == like.data_key]
     if not found:
         raise _NotJudged(Verdict.MISSING, f"{role}: no record of this row whose units all finished")
-    if len(found) > 1:
-        listed = ", ".join(entry.folder for entry in found)
-        raise UsageError(
-            f"accuracy.rows: {role} has {len(found)} records of {row.title} ({listed}); tell them apart with "
-            "'settings' or 'data_size', or name a folder that holds one"
-        )
-    _refuse_unfit(found[0], role, metric_name=registry.load("protocol", row.protocol)().headline)
-    return found[0]
+    for run in iter_runs(root, protocol=row.protocol, model=row.model):
+        later = [entry for entry in found if _is_later(run.record, entry.run)]
+        if later:
+            # an older success must not hide that the newest code fails
+            raise _NotJudged(Verdict.MISSING, f"{role}: attempt {run.record.attempt} of {run.path.name} did not finish")
+    return found
+
+
+def _is_later(one: RunRecord, other: RunRecord) -> bool:
+    same = one.run_id == other.run_id and {ref.unit_id for ref in one.units} >= {ref.unit_id for ref in other.units}
+    return same and one.attempt > other.attempt
+
+
+def _pair(row: RowPolicy, base: list[Entry], head: list[Entry]) -> tuple[Entry, Entry]:
+    """Return the two records that are compared: those on the same data and protocol version if there are such."""
+    shared = {_ground(entry) for entry in base} & {_ground(entry) for entry in head}
+    pair = []
+    for role, entries in (("base", base), ("head", head)):
+        found = [entry for entry in entries if _ground(entry) in shared] or entries
+        if len(found) > 1:
+            listed = ", ".join(entry.folder for entry in found)
+            raise UsageError(
+                f"accuracy.rows: {role} has {len(found)} records of {row.title} ({listed}); tell them apart with "
+                "'settings' or 'data_size', or name a folder that holds one"
+            )
+        _refuse_unfit(found[0], role, metric_name=registry.load("protocol", row.protocol)().headline)
+        pair.append(found[0])
+    return pair[0], pair[1]
+
+
+def _ground(entry: Entry) -> tuple[object, ...]:
+    return entry.data_key, entry.first.protocol_version
 
 
 def _is_row(entry: Entry, row: RowPolicy) -> bool:

@@ -55,8 +55,6 @@ class GateResult:
         counts = {verdict: sum(check.verdict is verdict for check in self.checks) for verdict in reversed(Verdict)}
         bad = [f"{count} {verdict.value}" for verdict, count in counts.items() if count and verdict is not Verdict.PASS]
         total = len(self.checks)
-        if not total:
-            return "0 checks, the policy asks for none"
         return f"{', '.join(bad)} of {total} checks" if bad else f"{total} checks pass"
 
 
@@ -99,6 +97,10 @@ def run_gate(
     ignored = [check for check in found if _is_ignored(check, policy.speed)]
     if ignored:
         notes.append(f"not judged, the policy ignores them: {', '.join(check.title for check in ignored)}")
+    patterns = policy.speed.ignore if policy.speed is not None and only != "accuracy" else ()
+    unused = [pattern for pattern in patterns if not any(_matches(check.title, pattern) for check in found)]
+    if unused:
+        notes.append(f"nothing matches what the policy ignores: {', '.join(unused)}")
     judged = tuple(check for check in found if check not in ignored)
     return GateResult(base.name, other.name, tuple(accuracy), judged, tuple(notes))
 
@@ -119,6 +121,8 @@ def _speed(policy: Policy, base: Side, head: Side, only: Part | None, say: Calla
         found = check_sessions(speed, base.sessions, head.sessions)
     else:
         found = [c for command in speed.commands for c in check_commands(speed, command, base, head, policy, say)]
+    if policy.speed is not None and not found:
+        found = [SpeedCheck("speed", Verdict.MISSING, speed.slowdown, "no [[speed.commands]] and no benchmark files")]
     known = {check.title for check in found}
     # a threshold without a benchmark is a typo, or a benchmark that vanished on both sides
     unknown = [name for name in speed.benchmarks if name not in known]
@@ -126,7 +130,12 @@ def _speed(policy: Policy, base: Side, head: Side, only: Part | None, say: Calla
 
 
 def _is_ignored(check: SpeedCheck, policy: SpeedPolicy | None) -> bool:
-    return policy is not None and any(fnmatchcase(check.title, pattern) for pattern in policy.ignore)
+    return policy is not None and any(_matches(check.title, pattern) for pattern in policy.ignore)
+
+
+def _matches(title: str, pattern: str) -> bool:
+    # the brackets of a parametrised test are no class of characters
+    return title == pattern or fnmatchcase(title, pattern.replace("[", "[[]"))
 
 
 def _policy_note(path: Path, base: Side, cwd: Path) -> list[str]:

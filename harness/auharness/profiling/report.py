@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from auharness.api import ModelPlugin
+from auharness.efficiency.memory import ran_out
 from auharness.errors import DataError
 from auharness.profiling.memory_timeline import (
     draw_timelines,
@@ -66,11 +67,13 @@ def profile_model(plugin: ModelPlugin, options: Options, folder: Path) -> Profil
     """
     if options.device.type == "cuda" and not torch.cuda.is_available():
         raise DataError("profile: --device cuda, but torch sees no CUDA device; run 'auharness doctor', or use cpu")
-    step = make_step(plugin, phase=options.phase, device=options.device, batch=options.batch)
     worker = f"{plugin.name}-{options.preset.replace(',', '-')}-{options.phase}-{options.device.type}"
     try:
+        step = make_step(plugin, phase=options.phase, device=options.device, batch=options.batch)
         found = record_steps(step, steps=options.steps, device=options.device, folder=folder, worker=worker)
-    except torch.OutOfMemoryError:
+    except (RuntimeError, MemoryError) as error:  # torch's own error of a GPU is a RuntimeError too
+        if not ran_out(error):
+            raise
         raise DataError(
             f"profile {plugin.name}: {options.device} has too little memory for --batch {options.batch}; lower it"
         ) from None

@@ -158,11 +158,15 @@ class RunFolder:
         """Append one line to `events.jsonl`."""
         self.path.mkdir(parents=True, exist_ok=True)
         line = canonical_json({"time": round(time.time(), 3), "event": name, **values})
-        with (self.path / "events.jsonl").open("a", encoding="utf-8") as stream:
-            stream.write(f"{line}\n")
+        # one write of the whole line: other processes append too
+        place = os.open(self.path / "events.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            os.write(place, f"{line}\n".encode())
+        finally:
+            os.close(place)
 
     def tail(self) -> Callable[[], list[dict[str, Any]]]:
-        """Return a function that gives the events appended since it was last called."""
+        """Return a function that gives the events appended since it was last called; torn lines are left out."""
         path = self.path / "events.jsonl"
         place = path.stat().st_size if path.is_file() else 0
 
@@ -174,9 +178,18 @@ class RunFolder:
                 stream.seek(place)
                 whole, newline, _ = stream.read().rpartition(b"\n")
             place += len(whole) + len(newline)
-            return [json.loads(line) for line in whole.splitlines()]
+            return [event for line in whole.splitlines() if (event := _event(line)) is not None]
 
         return read
+
+
+def _event(line: bytes) -> dict[str, Any] | None:
+    """A full disk or a network file system may tear a line, which is no reason to stop a run."""
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) and "event" in found else None
 
 
 def iter_runs(root: Path, *, protocol: str | None = None, model: str | None = None) -> Iterator[RunFolder]:

@@ -55,6 +55,8 @@ def execute(spec: UnitSpec) -> str | None:
     else:
         (folder / "failed.txt").unlink(missing_ok=True)
         return None
+    if run.is_finished(spec.unit_id):
+        return None  # by another process, which deleted what this one was working on
     with suppress(OSError):  # on a full disk the reason is all that can be told
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "failed.txt").write_text(told, encoding="utf-8")

@@ -1,7 +1,5 @@
 """The plan: resolved settings with their origins, folds and seeds as units, and what is missing to run them."""
 
-import os
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +13,7 @@ from auharness.data.cache import CropSettings
 from auharness.data.index import Index, build_index
 from auharness.data.verify import verify
 from auharness.errors import UsageError, near
+from auharness.executors.environment import cores
 from auharness.executors.placement import Placement, place
 from auharness.records import Fold
 from auharness.results.atomic import digest, file_digest
@@ -60,7 +59,7 @@ class Plan:
             return request.jobs
         if _on_gpu(request.device):
             return 1
-        return min(len(self.units), max(1, (_cores() + 1) // self.plugin.recipe.devices))
+        return min(len(self.units), max(1, (cores() + 1) // self.plugin.recipe.devices))
 
     @property
     def preset(self) -> str:
@@ -201,11 +200,6 @@ def crop_settings(plugin: ModelPlugin) -> CropSettings:
         landmarks=preprocess.landmarks,
         on_bad_frame=preprocess.on_bad_frame,
     )
-
-
-def _cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def _chosen(folds: tuple[Fold, ...], asked: tuple[str, ...], protocol: str) -> tuple[Fold, ...]:

@@ -22,8 +22,8 @@ from auharness.errors import AuharnessError
 __all__ = ["PATIENCE", "Rank", "Ranks", "add_gradients", "gathered", "parallel", "rows_of"]
 
 PATIENCE: Final = timedelta(hours=12)
-"""How long a process waits for the others, of which the first also validates and writes; a dead one is noticed at
-once."""
+"""How long a process waits for the others, of which the first also validates and writes. With gloo a dead one is
+noticed at once, with NCCL not before this time."""
 
 
 @dataclass(frozen=True, slots=True)

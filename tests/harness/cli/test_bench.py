@@ -58,11 +58,18 @@ def test_labels_of_every_data_set_that_a_model_accepts(command, tmp_path):
 
 
 def test_a_model_that_refuses_its_labels_is_one_line_and_exit_code_4(command, tmp_path):
-    words = ["bench", "mamba-dfer", "small-cnn", "--dataset", "bp4d", "--preset", "tiny", "--counts-only"]
+    words = ["bench", "mamba-dfer", "sssnet", "--dataset", "casme2", "--preset", "tiny", "--counts-only"]
     answer = command(*words, "--out", tmp_path / "rows.jsonl")
     assert answer.code == 4
-    assert "mamba-dfer tiny bp4d: refused: mamba-dfer tells classes of clips apart" in answer.err
-    assert "small-cnn tiny bp4d: 0.00218 GMACs" in answer.err
+    assert "mamba-dfer tiny casme2: refused: mamba-dfer tells classes of clips apart" in answer.err
+    assert "sssnet tiny casme2: " in answer.err
+
+
+def test_labels_that_no_run_gives_to_a_model_are_one_line(command, tmp_path):
+    words = ["bench", "sssnet", "--dataset", "bp4d", "--preset", "tiny", "--counts-only"]
+    answer = command(*words, "--out", tmp_path / "rows.jsonl")
+    assert (answer.code, len(answer.err.splitlines())) == (2, 1)
+    assert "no run trains sssnet on frame-multilabel labels" in answer.err
 
 
 @pytest.mark.parametrize(

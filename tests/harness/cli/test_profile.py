@@ -20,11 +20,11 @@ def test_the_table_the_times_and_how_to_open_it_are_printed(command, tmp_path, m
     answer = command(*MODEL)
     assert answer.code == 0 and answer.err == ""
     folder = "runs/profile/small-cnn-tiny/forward-cpu"
-    head, *_, times, where = answer.out.splitlines()
+    head, *_, times, tensorboard, perfetto = answer.out.splitlines()
     assert head.split() == ["operator", "kind", "calls", "self", "CPU", "ms", "share"]
     assert times.startswith("step ") and "peak cpu" in times and "batch 2" in times
-    assert where.startswith(f"tensorboard --logdir {folder}")
-    assert Path(where.split()[-3]).is_file()
+    assert tensorboard == f"tensorboard --logdir {folder}"
+    assert Path(perfetto.removeprefix("or open in ui.perfetto.dev: ")).is_file()
 
 
 def test_settings_and_presets_decide_what_is_profiled(command, tmp_path):

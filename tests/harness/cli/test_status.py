@@ -41,9 +41,10 @@ def test_status_of_a_run_tells_finished_failed_and_waiting_units_apart(
     def breaking(self: SmallCNN, task: Any) -> Any:
         nonlocal built
         built += 1
-        if built == 2:
-            raise ValueError("no such layer")
+        # the first one is a trial before the units start
         if built == 3:
+            raise ValueError("no such layer")
+        if built == 4:
             raise KeyboardInterrupt
         return build(self, task)
 

@@ -38,9 +38,9 @@ def _check(tmp_path: Path, policy: AccuracyPolicy = POLICY) -> AccuracyCheck:
     return check
 
 
-def test_the_same_record_passes_with_an_interval_of_no_width(write_record: Write, tmp_path: Path) -> None:
+def test_equal_scores_pass_with_an_interval_of_no_width(write_record: Write, tmp_path: Path) -> None:
     for side in ("base", "head"):
-        write_record(tmp_path / side, _counts())
+        write_record(tmp_path / side, _counts(), cpu_s={"base": 1.0, "head": 2.0}[side])
     check = _check(tmp_path)
     assert (check.verdict, check.why) == (Verdict.PASS, "")
     assert (check.difference, check.low, check.high, check.n_clusters) == (0, 0, 0, 18)
@@ -161,6 +161,32 @@ def test_the_newest_record_counts_and_never_the_best(write_record: Write, tmp_pa
         for path in run.path.glob("units/*/unit.json"):
             os.utime(path, (1e9 - 1000 * age, 1e9 - 1000 * age))
     assert _check(tmp_path).verdict is Verdict.REGRESSION
+
+
+def test_one_record_on_both_sides_says_that_nothing_was_run(write_record: Write, tmp_path: Path) -> None:
+    for side in ("base", "head"):
+        write_record(tmp_path / side, _counts())
+    assert _check(tmp_path).why == "one and the same record on both sides: nothing was run for the head"
+
+
+@pytest.mark.parametrize("side", ["base", "head"])
+def test_records_of_older_data_stand_beside_the_ones_that_are_compared(
+    write_record: Write, tmp_path: Path, side: str
+) -> None:
+    write_record(tmp_path / "base", _counts())
+    write_record(tmp_path / "head", _counts(lost=5))
+    write_record(tmp_path / side, _counts(seed=1), run_id="older", manifest="bb" * 32)
+    assert _check(tmp_path).verdict is Verdict.REGRESSION
+
+
+def test_a_later_attempt_that_did_not_finish_hides_no_failure(write_record: Write, tmp_path: Path) -> None:
+    for side in ("base", "head"):
+        first = write_record(tmp_path / side, _counts())
+    again = RunFolder(first.path.with_name("one.2"))
+    again.path.mkdir()
+    (again.path / "run.json").write_text(first.record.model_copy(update={"attempt": 2}).model_dump_json())
+    check = _check(tmp_path)
+    assert (check.verdict, check.why) == (Verdict.MISSING, "head: attempt 2 of one.2 did not finish")
 
 
 def test_records_of_other_settings_must_be_told_apart(write_record: Write, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 import json
 import math
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -29,7 +30,9 @@ def test_what_pytest_benchmark_writes_is_read(tmp_path: Path) -> None:
     (tmp_path / "test_it.py").write_text("def test_sum(benchmark):\n    benchmark(sum, range(1000))\n")
     words = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "test_it.py", "--benchmark-json=out.json"]
     limits = ["--benchmark-min-time=0.00001", "--benchmark-max-time=0.01", "--benchmark-min-rounds=5"]
-    subprocess.run([sys.executable, *words, *limits], cwd=tmp_path, check=True, capture_output=True)
+    # pytest-benchmark measures nothing in a worker of pytest-xdist
+    alone = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    subprocess.run([sys.executable, *words, *limits], cwd=tmp_path, check=True, capture_output=True, env=alone)
     session = read_session(tmp_path / "out.json")
     (name,) = session.times
     assert name.endswith("test_it.py::test_sum")

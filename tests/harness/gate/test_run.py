@@ -8,6 +8,10 @@ from typing import Any
 
 import pytest
 
+from auharness.gate.policy import SpeedPolicy
+from auharness.gate.run import _is_ignored
+from auharness.gate.times import SpeedCheck
+from auharness.gate.verdict import Verdict
 from auharness.results.store import RunFolder
 
 Command = Callable[..., Any]
@@ -147,4 +151,12 @@ def test_a_policy_that_measures_nothing_does_not_pass(
     (tmp_path / "gate.toml").write_text("[speed]\n")
     answer = command("gate", "--baseline", ".")
     assert answer.code == 3
-    assert "0 checks" in answer.err
+    assert "no [[speed.commands]]" in answer.out + answer.err
+
+
+def test_a_parametrised_benchmark_can_be_ignored_by_its_name() -> None:
+    policy, name = SpeedPolicy(ignore=("bench.py::test_step[a-1]", "*::test_old[*]")), "bench.py::test_step[a-1]"
+    checks = [
+        SpeedCheck(title, Verdict.REGRESSION, 0.05) for title in (name, "b.py::test_old[2]", "b.py::test_step[a]")
+    ]
+    assert [_is_ignored(check, policy) for check in checks] == [True, True, False]

@@ -54,11 +54,15 @@ def test_without_matplotlib_there_is_no_picture_and_the_summary_says_why(tmp_pat
     assert "memory_picture" not in found.summary["files"] and not (tmp_path / "memory.png").exists()
 
 
-def test_too_little_memory_is_one_line(tmp_path, monkeypatch):
+@pytest.mark.parametrize("part", ["make_step", "record_steps"])
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("DefaultCPUAllocator: can't allocate memory")]
+)
+def test_too_little_memory_is_one_line(tmp_path, monkeypatch, part, error):
     def too_large(*_, **__):
-        raise torch.OutOfMemoryError("CUDA out of memory")
+        raise error
 
-    monkeypatch.setattr("auharness.profiling.report.record_steps", too_large)
+    monkeypatch.setattr(f"auharness.profiling.report.{part}", too_large)
     with pytest.raises(DataError, match=r"profile small-cnn: cpu has too little memory for --batch 64; lower it"):
         profile_model(small(), Options("forward", CPU, 64, 1, "tiny"), tmp_path)
 

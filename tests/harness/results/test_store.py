@@ -77,6 +77,15 @@ def test_a_line_that_a_full_disk_cut_short_is_skipped(write_run: Write) -> None:
     assert [event["epoch"] for event in read()] == [1, 2]
 
 
+def test_a_torn_line_costs_no_other_event(write_run: Write) -> None:
+    run = write_run()
+    read = run.tail()
+    with (run.path / "events.jsonl").open("a") as stream:
+        stream.write('{"event":"to{"event":"torn"}\n7\n')
+    run.event("epoch", epoch=1)
+    assert [event["event"] for event in read()] == ["epoch"]
+
+
 def test_runs_are_found_by_folder_name_or_beginning(write_run: Write, tmp_path: Path) -> None:
     run = write_run("abc123")
     write_run("abd456", protocol="q")

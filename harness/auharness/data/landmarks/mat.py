@@ -30,4 +30,5 @@ def read_mat(path: Path, num_points: int) -> npt.NDArray[np.float32]:
     points = np.asarray(content["pts"])
     if points.shape != (num_points, 2) or points.dtype.kind not in "fiu":
         raise DataError(f"{path}: expected 'pts' of shape {num_points}x2, got {'x'.join(map(str, points.shape))}")
-    return points.astype(np.float32)
+    with np.errstate(over="ignore"):  # a number without bounds is no face, as an infinite one
+        return points.astype(np.float32)

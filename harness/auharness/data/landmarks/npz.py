@@ -60,9 +60,9 @@ def read_npz(path: Path) -> LandmarkTable:
         raise DataError(f"{path}: expected frame [n], points [n, 68, 2] and valid [n], got {shapes}")
     if len(np.unique(arrays["frame"])) != n:
         raise DataError(f"{path}: expected one row per frame, got a frame twice")
-    return LandmarkTable(
-        arrays["frame"].astype(np.int32), arrays["points"].astype(np.float32), arrays["valid"].astype(np.bool_)
-    )
+    with np.errstate(over="ignore", invalid="ignore"):  # a number without bounds is no face, as an infinite one
+        frame, points = arrays["frame"].astype(np.int32), arrays["points"].astype(np.float32)
+    return LandmarkTable(frame, points, arrays["valid"].astype(np.bool_))
 
 
 def write_npz(path: Path, table: LandmarkTable) -> None:

@@ -115,7 +115,7 @@ def _finish(axes: Any, lines: Sequence[Line], score: str, title: str) -> bool:
     # room for names, which stand on the right
     span = max(high / low, 2.0)
     axes.set_xlim(low / span**0.08, high * span**0.25)
-    axes.set_xlabel("GMACs: multiply-accumulates of one sample, 10⁹", fontsize=9)
+    axes.set_xlabel("GMACs of one sample, 10⁹, counted or as printed", fontsize=9)
     axes.set_ylabel(f"{score} in percent", fontsize=9)
     axes.set_title(title, fontsize=11, loc="left")
     axes.margins(y=0.12)

@@ -88,13 +88,21 @@ def cost_section(protocol: ProtocolPlugin, lines: list[Line], *, picture: str = 
         "cost that its paper prints, 10^9. Memory is weights and what is held at once above the inputs, in eager mode. "
         f"Latency is the median of single samples on the device named; CPUs have none on a board.{more}"
     )
+    parts = ["## Score and cost", about]
+    real, rendered = [[line for line in lines if line.rendered is which] for which in (False, True)]
+    parts += [_table(protocol, real)] if real else []
+    if picture:
+        parts.append(f"![Score against multiply-accumulates, one mark per row that has products]({picture})")
+    if rendered:
+        parts += ["Synthetic stand-ins, not comparable with reported numbers:", _table(protocol, rendered)]
+    return parts
+
+
+def _table(protocol: ProtocolPlugin, lines: list[Line]) -> str:
     cells = [_cells(protocol, line) for line in lines]
     empty = [name for name in ("preset", "printed", "latency") if all(row[name] in ("", "n/a") for row in cells)]
     rows = [{name: text for name, text in row.items() if name not in empty} for row in cells]
-    parts = ["## Score and cost", about, table_text(rows)]
-    if picture:
-        parts.append(f"![Score against multiply-accumulates, one mark per row]({picture})")
-    return parts
+    return table_text(rows)
 
 
 def _measured(protocol: ProtocolPlugin, table: BoardTable, costs: Costs) -> Iterator[Line]:
