@@ -3,7 +3,8 @@ from pathlib import Path
 
 from auharness import registry
 from auharness.gate.policy import read_policy
-from auharness.metrics import METRICS
+from auharness.leaderboard.entries import read_entries
+from auharness.metrics import METRICS, aggregate
 
 ROOT = Path(__file__).parents[3]
 WORKFLOW = (ROOT / ".github" / "workflows" / "gate.yml").read_text(encoding="utf-8")
@@ -24,6 +25,14 @@ def test_every_row_of_the_shipped_policy_has_a_committed_record_and_a_run_in_the
         assert found, row.title
         words = f"auharness run --model {row.model} --protocol {row.protocol} --data-size {row.data_size}"
         assert words in WORKFLOW
+
+
+def test_the_committed_network_has_something_to_lose() -> None:
+    # one at the level of a constant would pass when it collapses into a constant
+    entries, broken = read_entries(ROOT / POLICY.trees.records, protocol="bp4d-3fold")
+    scores = {entry.run.model: aggregate(entry.counts, METRICS["f1"], "fold-mean").mean for entry in entries}
+    assert not broken
+    assert scores["au-ttt"] > scores["constant"] + 0.1
 
 
 def test_benchmarks_of_the_shipped_policy_exist() -> None:
