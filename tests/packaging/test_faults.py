@@ -85,3 +85,14 @@ def test_a_failed_import_can_be_tried_again(install, model_source):
         registry.load("model", "bad")
     (site / "acme_bad.py").write_text("#" * 100 + model_source("bad"))  # another size, so no stale byte code
     assert registry.load("model", "bad").name == "bad"
+
+
+def test_what_a_module_prints_when_it_is_imported_is_not_the_answer(install, model_source, capsys):
+    install("acme-nets", {"acme_net": "print('hello')\n" + model_source("acme-net")}, models={"acme-net": "acme_net"})
+    assert registry.load("model", "acme-net").name == "acme-net"
+    assert capsys.readouterr() == ("", "hello\n")
+
+
+def test_a_slow_import_does_not_slow_the_list_of_names(install):
+    install("acme-nets", {"acme_net": "import time\ntime.sleep(600)\n"}, models={"acme-net": "acme_net"})
+    assert "acme-net" in registry.names("model")

@@ -64,11 +64,21 @@ class NpyWriter:
 
 
 def open_npy(path: Path) -> npt.NDArray[Any]:
-    """Open a `.npy` file as a read-only memory map; a file of no rows is read, as it cannot be mapped."""
-    with path.open("rb") as file:
-        np.lib.format.read_magic(file)
-        empty = 0 in np.lib.format.read_array_header_1_0(file)[0]
-    array: npt.NDArray[Any] = np.load(path, mmap_mode=None if empty else "r", allow_pickle=False)
+    """Open a `.npy` file as a read-only memory map; a file of no rows is read, as it cannot be mapped.
+
+    Raises:
+        ValueError: if the file is damaged.
+        OSError: if it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            np.lib.format.read_magic(file)
+            empty = 0 in np.lib.format.read_array_header_1_0(file)[0]
+        array: npt.NDArray[Any] = np.load(path, mmap_mode=None if empty else "r", allow_pickle=False)
+    except OSError:
+        raise
+    except Exception as error:  # numpy parses the header as Python and raises what its parser does
+        raise ValueError(f"{path}: not a whole npy file ({' '.join(str(error).split()):.200})") from error
     return array
 
 

@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import os
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Literal, overload
@@ -93,14 +94,15 @@ def load_file(path: Path) -> "tuple[str, type[Plugin]]":
 
 
 def import_module(offer: Offer) -> ModuleType:
-    """Import the module of an offer.
+    """Import the module of an offer; what it prints goes to stderr, as stdout is the command's answer.
 
     Raises:
         PluginError: if the import fails; names the cause and the line.
         DataError: if an optional package is missing; names the command that installs it.
     """
     try:
-        return importlib.import_module(offer.module)
+        with redirect_stdout(sys.stderr):
+            return importlib.import_module(offer.module)
     except (Exception, SystemExit) as error:  # a stranger's module may raise anything
         raise _import_problem(offer, error) from error
 
