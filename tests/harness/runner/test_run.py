@@ -92,6 +92,23 @@ def test_the_completion_mark_is_written_after_all_other_files(run_mini: Run, mon
     assert renamed[renamed.index("unit.json") + 1 :][-1] == "run.json"
 
 
+def test_a_unit_that_another_process_finished_meanwhile_is_no_failure(
+    run_mini: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from auharness.runner import execute
+
+    work = execute._work
+
+    def overtaken(*arguments: Any) -> None:
+        work(*arguments)
+        raise FileNotFoundError("scratch/log.txt")
+
+    monkeypatch.setattr(execute, "_work", overtaken)
+    result = run_mini(model="constant", settings={"value": "prior"}, folds=["P1"])
+    assert (result.kept, result.done) == (0, 1)
+    assert "unit_failed" not in (result.path / "events.jsonl").read_text()
+
+
 def test_a_finished_run_answers_quickly_and_without_torch(run_mini: Run, bp4d_mini: Path, tmp_path: Path) -> None:
     done = run_mini(model="constant", settings={"value": "prior"}, folds=["P1"])
     words = ["run", "--model", "constant", "--protocol", "bp4d-3fold", "--preset", "tiny", "--set", "value=prior"]
