@@ -7,8 +7,8 @@ import pytest
 from auharness import registry
 from auharness.cli import build_parser
 from auharness.cli.request_options import request_from
-from auharness.runner.inputs import model_layers
-from auharness.runner.plan import variant_presets
+from auharness.runner.model import variant_presets
+from auharness.runner.request import model_layers
 from auharness.settings import resolve
 from auharness_plugins.datasets import affwild2
 

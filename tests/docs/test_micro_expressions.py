@@ -11,8 +11,8 @@ from auharness.cli.request_options import protocols_from, request_from
 from auharness.data.sheets import read_versions
 from auharness.leaderboard.reported import ReportedRow, read_reported
 from auharness.runner.ablation import plan_ablation
-from auharness.runner.inputs import model_layers
-from auharness.runner.plan import variant_presets
+from auharness.runner.model import variant_presets
+from auharness.runner.request import model_layers
 from auharness.settings import parse_set, resolve
 from auharness_plugins.datasets import casme2, samm
 

@@ -86,7 +86,7 @@ def _cases(args: argparse.Namespace) -> list[Case]:
     from auharness.bench.case import Case, accepting, reads
     from auharness.errors import UsageError
     from auharness.leaderboard.cost.home import home
-    from auharness.runner.plan import variant_presets
+    from auharness.runner.model import variant_presets
     from auharness.settings import parse_set
 
     settings, asked = parse_set(args.set), tuple(_words(args.preset))

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from auharness.errors import DataError, IntegrityError, UsageError, near
+from auharness.nn.hub import find_folder
 from auharness.nn.vision import import_torchvision
 
 __all__ = [
@@ -161,7 +162,7 @@ def missing_base(backbone: str, *, pretrained: bool) -> str:
     if not needed:
         return ""
     source = _source(backbone)
-    folder = _folder(source)
+    folder = find_folder(source)
     if folder is None:
         return f"language model '{source}': not on this machine; {CURE}"
     lost = next((pattern for pattern in needed if not any(folder.glob(pattern))), None)
@@ -187,16 +188,6 @@ def fetch_base(backbone: str, *, pretrained: bool) -> None:
         missing = missing_base(backbone, pretrained=pretrained)
         if missing:
             raise DataError(missing)
-
-
-def _folder(source: str) -> Path | None:
-    """The folder of a language model, or where files of the hub are kept; None where there is none."""
-    if Path(source).is_dir():
-        return Path(source)
-    try:
-        return Path(import_module("huggingface_hub").snapshot_download(source, local_files_only=True))
-    except (OSError, ValueError):
-        return None
 
 
 def base_width(backbone: str) -> int:

@@ -13,9 +13,9 @@ from auharness import registry
 from auharness.api import ModelPlugin
 from auharness.errors import UsageError
 from auharness.runner import find_answer
-from auharness.runner.inputs import data_origin, dataset_names, gather, model_layers
-from auharness.runner.plan import SIZES, resolve_model, variant_presets
-from auharness.runner.request import Request
+from auharness.runner.inputs import data_origin, dataset_names, gather
+from auharness.runner.model import SIZES, resolve_model, variant_presets
+from auharness.runner.request import Request, model_layers
 from auharness.settings import Resolved, resolve
 
 __all__ = ["AblationPlan", "plan_ablation"]

@@ -13,13 +13,10 @@ from auharness.data.roots import RootChoice, check_origins, locate_root, resolve
 from auharness.data.synthetic.standin import is_standin, standin_folder
 from auharness.errors import UsageError, near
 from auharness.results.atomic import file_digest
-from auharness.runner.request import Request
+from auharness.runner.request import Layer, Request
 from auharness.settings import environment_settings, resolve
 
-__all__ = ["Inputs", "Layer", "data_origin", "dataset_names", "gather", "model_layers"]
-
-Layer = tuple[str, Mapping[str, Any]]
-"""Where settings come from, and their nested values."""
+__all__ = ["Inputs", "data_origin", "dataset_names", "gather"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +58,7 @@ def gather(request: Request, *, progress: Callable[[str, int, int, str], None] |
             registry.require("dataset", name)
     if _check_origin(names, request) == "synthetic" and _must_draw(names, request):
         # which takes minutes, so what is refused without data is refused before
-        from auharness.runner.plan import resolve_model
+        from auharness.runner.model import resolve_model
 
         resolve_model(request, protocol, origin="synthetic")
     roots = _roots(names, request, progress)
@@ -82,15 +79,6 @@ def data_origin(request: Request) -> str:
         DataError: if a given root is not a folder.
     """
     return _check_origin(dataset_names(registry.load("protocol", request.protocol)), request)
-
-
-def model_layers(request: Request) -> list[Layer]:
-    """The model's settings outside its plugin, weakest first: file, environment, flags."""
-    flags = {key: value for key, value in request.settings.items() if key != "data"}
-    if request.max_steps is not None:
-        flags = {**flags, "recipe": {**flags.get("recipe", {}), "max_steps": request.max_steps}}
-    environment = {key: value for key, value in environment_settings(os.environ).items() if key != "data"}
-    return [("file", request.config.get("model", {})), ("environment", environment), ("flag", flags)]
 
 
 def _roots(

@@ -7,8 +7,7 @@ from typing import Any
 import torch
 
 from auharness import __version__, registry
-from auharness.api import ModelPlugin, ProtocolPlugin
-from auharness.api.model import INPUTS
+from auharness.api import ModelPlugin
 from auharness.data.cache import CropSettings
 from auharness.data.index import Index, build_index
 from auharness.data.verify import verify
@@ -18,16 +17,14 @@ from auharness.executors.placement import Placement, place
 from auharness.records import Fold
 from auharness.results.atomic import digest, file_digest
 from auharness.results.schema import DataInfo, UnitRef
-from auharness.runner.inputs import Inputs, model_layers
+from auharness.runner.inputs import Inputs
+from auharness.runner.model import resolve_model
 from auharness.runner.request import Request
 from auharness.runner.trial import try_network
-from auharness.runner.weights import weights_origin
-from auharness.settings import Resolved, default_preset, resolve
+from auharness.settings import Resolved
 from auharness.training.unit import check_precision
 
-__all__ = ["SIZES", "Plan", "crop_settings", "make_plan", "resolve_model", "variant_presets"]
-
-SIZES = ("paper", "tiny")
+__all__ = ["Plan", "crop_settings", "make_plan"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,65 +98,6 @@ def make_plan(inputs: Inputs) -> Plan:
     names = tuple(fold.name for fold in every)
     try_network(model.plugin, index, folds[0], inputs)
     return Plan(inputs, presets, model, index, folds, names, data, digest(identity, 12), units, placement)
-
-
-def resolve_model(
-    request: Request, protocol: ProtocolPlugin, *, origin: str
-) -> tuple[tuple[str, ...], Resolved[ModelPlugin]]:
-    """Return the presets and the model of a request; all that can be refused without data is refused here.
-
-    Args:
-        request: what is asked.
-        protocol: on which the model trains.
-        origin: `licensed` or `synthetic`.
-
-    Raises:
-        UsageError: if a preset or setting is wrong, or the model does not read what the protocol scores.
-        DataError: if the model cannot give the paper's number with what is there.
-    """
-    model_class = registry.load("model", request.model)
-    presets = variant_presets(model_class, request.presets, synthetic=origin == "synthetic")
-    layers = model_layers(request)
-    if request.weights is not None:
-        if request.settings.get("init") == "none":
-            raise UsageError("--weights and --set init=none contradict each other; give one of them")
-        weights_origin(request.weights)  # a file that is none stops here rather than in every unit
-        layers.append(("flag", {"init": "weights"}))
-    model = resolve(model_class, dataset=protocol.train_on[0], presets=presets, layers=layers)
-    _check_inputs(model.plugin, registry.load("dataset", protocol.train_on[0]).kind, protocol.name)
-    model.plugin.check_ready(origin=origin, weights=request.weights is not None)
-    return presets, model
-
-
-def variant_presets(model: type[ModelPlugin], asked: tuple[str, ...], *, synthetic: bool) -> tuple[str, ...]:
-    """Return the presets with a size in front: the asked one, else `paper` on licensed data and `tiny` on stand-ins."""
-    sizes = [name for name in asked if name in SIZES]
-    if len(sizes) > 1:
-        raise UsageError(f"--preset {','.join(asked)}: {' and '.join(sizes)} are both sizes; give one of them")
-    if sizes:
-        return asked
-    return (default_preset(model, synthetic=synthetic), *asked)
-
-
-def _check_inputs(plugin: ModelPlugin, kind: str, protocol: str) -> None:
-    """Refuse a model that asks for what no batch holds, or reads clips where single frames are scored or vice versa."""
-    odd = next((name for name in plugin.inputs if name not in INPUTS), None)
-    if odd is not None:
-        raise UsageError(f"{plugin.name}: no batch holds the input '{odd}'; expected some of {', '.join(INPUTS)}")
-    frames, clips = plugin.preprocess.frames, "clip" in plugin.inputs
-    if plugin.per_frame:
-        if kind != "frame-multilabel":
-            raise UsageError(f"{plugin.name} answers for each frame: {protocol} scores whole clips")
-        return
-    heard = next((name for name in plugin.inputs if name in ("audio", "audio_valid", "frame_s")), None)
-    if heard is not None:
-        raise UsageError(f"{plugin.name}: only models that answer for each frame are given '{heard}'")
-    if kind == "frame-multilabel":
-        if frames != 1 or clips:
-            what = f"{plugin.name} reads clips" if clips else f"preprocess.frames is {frames}, expected 1"
-            raise UsageError(f"{what}: {protocol} scores single frames")
-    elif "image" in plugin.inputs and not clips and type(plugin).fit is ModelPlugin.fit:
-        raise UsageError(f"{plugin.name} reads single images: {protocol} scores clips; take a model that reads clips")
 
 
 def _on_gpu(device: str) -> bool:

@@ -1,5 +1,6 @@
 """What a user asks for, and the fast answer when it is already on disk."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -9,9 +10,12 @@ from auharness import __version__
 from auharness.errors import UsageError, near
 from auharness.executors import EXECUTORS
 from auharness.results.atomic import digest
-from auharness.settings import read_toml, refuse_unending
+from auharness.settings import environment_settings, read_toml, refuse_unending
 
-__all__ = ["DATA_SIZES", "Request", "make_request"]
+__all__ = ["DATA_SIZES", "Layer", "Request", "make_request", "model_layers"]
+
+Layer = tuple[str, Mapping[str, Any]]
+"""Where settings come from, and their nested values."""
 
 DATA_SIZES = ("tiny", "small", "full")
 LISTS = ("presets", "seeds", "folds")
@@ -147,3 +151,12 @@ def make_request(*, config: Path | None = None, **options: Any) -> Request:
         if name in values:
             values[name] = Path(values[name])
     return Request(**values, config=tables)
+
+
+def model_layers(request: Request) -> list[Layer]:
+    """The model's settings outside its plugin, weakest first: file, environment, flags."""
+    flags = {key: value for key, value in request.settings.items() if key != "data"}
+    if request.max_steps is not None:
+        flags = {**flags, "recipe": {**flags.get("recipe", {}), "max_steps": request.max_steps}}
+    environment = {key: value for key, value in environment_settings(os.environ).items() if key != "data"}
+    return [("file", request.config.get("model", {})), ("environment", environment), ("flag", flags)]
