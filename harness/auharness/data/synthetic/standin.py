@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
+from typing import IO
 
 from auharness.data.cache_root import cache_root
 from auharness.data.synthetic.layouts import LAYOUTS, Layout, load_layout
@@ -176,10 +177,18 @@ def _locked(path: Path) -> Iterator[None]:
         with path.open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             # whoever held it before has removed the file; a lock on a file without a name excludes nobody
-            if not path.exists() or not os.path.samestat(os.fstat(file.fileno()), path.stat()):
+            if not _names(path, file):
                 continue
             try:
                 yield
             finally:
                 path.unlink(missing_ok=True)
             return
+
+
+def _names(path: Path, file: IO[str]) -> bool:
+    """Whether `path` still leads to the open `file`; one look, since others remove it meanwhile."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False

@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -123,6 +124,23 @@ def test_two_processes_wait_for_each_other(tmp_path: Path, monkeypatch: pytest.M
         thread.join()
     assert sorted(written) == sorted(SUBJECTS)
     assert is_standin(standin_folder("bp4d", size="tiny", seed=0)) is not None
+
+
+def test_the_lock_has_one_holder_however_often_its_file_goes(tmp_path: Path) -> None:
+    inside: list[int] = []
+    most: list[int] = []
+
+    def hold_often(name: int) -> None:
+        for _ in range(300):
+            with standin._locked(tmp_path / "lock"):
+                inside.append(name)
+                most.append(len(inside))
+                inside.remove(name)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(hold_often, range(8)))  # raises what a thread raised
+    assert max(most) == 1 and len(most) == 8 * 300
+    assert not (tmp_path / "lock").exists()
 
 
 def test_seed_and_nothing_else_decides_the_files(tmp_path: Path, few_subjects: None) -> None:
