@@ -12,6 +12,7 @@ from auharness import registry
 from auharness.bench.rows import Time, read_rows
 from auharness.errors import DataError, InconclusiveError, IntegrityError
 from auharness.leaderboard.ablation_figure import ablation_digest, ablation_picture, draw_ablation
+from auharness.leaderboard.collector import collector_at_rest
 from auharness.leaderboard.cost import FOLDER, cost_digest, cost_picture, draw_cost, drawn, efficiency_files, read_costs
 from auharness.leaderboard.entries import Entry, read_entries, read_entry
 from auharness.leaderboard.export import page_csv, page_json
@@ -55,7 +56,8 @@ def write_page(runs: Path, protocol: str) -> Path:
     folder = runs / "leaderboard"
     with _one_writer(folder):
         memory = Memory(folder / MEMORY / f"{protocol}.json")
-        page = make_page(runs, protocol, memory=memory)
+        with collector_at_rest():
+            page = make_page(runs, protocol, memory=memory)
         for name, text in _files(page).items():
             write_bytes(folder / name, text.encode())
         memory.save()
@@ -231,6 +233,7 @@ def _draw(folder: Path, pictures: Mapping[str, Picture]) -> None:
             write_bytes(folder / name, draw())
 
 
+@collector_at_rest()
 def _everything(boards: Path, *, remember: bool) -> tuple[dict[str, str], dict[str, Picture]]:
     """File name -> text of every page and the index, and file name -> picture."""
     entries, broken = read_entries(boards / DATA)

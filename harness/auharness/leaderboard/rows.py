@@ -1,8 +1,11 @@
 """Measured rows: scored, ranked where the subjects allow it, and set apart by the data they stand on."""
 
 import math
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from auharness.api import ProtocolPlugin
@@ -12,7 +15,7 @@ from auharness.leaderboard.memory import Memory
 from auharness.metrics import FoldCounts, metric
 from auharness.results.looks import PartKey, part_key
 from auharness.scoring import Score, clip_folds, score_units
-from auharness.statistics import shared_ranks
+from auharness.statistics import Interval, shared_ranks
 
 __all__ = [
     "ALPHA",
@@ -106,8 +109,7 @@ def paired_counts(
 
 
 def _table(protocol: ProtocolPlugin, key: tuple[str, str, str], entries: list[Entry], memory: Memory) -> BoardTable:
-    differences = _differences(entries)
-    rows = [_row(protocol, entry, differences[entry.folder], memory) for entry in entries]
+    rows = _rows(protocol, entries, memory)
     out = [row for row in rows if not _may_rank(protocol, row.entry)]
     ranked = _ranked(protocol, [row for row in rows if _may_rank(protocol, row.entry)], memory)
     unranked = sorted(out, key=lambda row: (row.entry.run.model, row.entry.run.preset, row.entry.folder))
@@ -118,22 +120,30 @@ def _may_rank(protocol: ProtocolPlugin, entry: Entry) -> bool:
     return not entry.not_ranked and entry.run.protocol_version == protocol.version
 
 
-def _row(protocol: ProtocolPlugin, entry: Entry, difference: str, memory: Memory) -> BoardRow:
-    score = score_units(protocol, entry.units, interval=False)
+def _rows(protocol: ProtocolPlugin, entries: Sequence[Entry], memory: Memory) -> list[BoardRow]:
+    """Score all rows, then give them their intervals, which are array operations and run side by side."""
+    differences = _differences(entries)
+    scores = [score_units(protocol, entry.units, interval=False) for entry in entries]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        intervals = list(pool.map(partial(_interval, protocol, memory), entries, scores))
+    return [
+        BoardRow(
+            entry=entry,
+            score=replace(score, interval=interval),
+            rank=None,
+            difference=differences[entry.folder],
+            score_metrics=_score_metrics(protocol, entry),
+        )
+        for entry, score, interval in zip(entries, scores, intervals, strict=True)
+    ]
+
+
+def _interval(protocol: ProtocolPlugin, memory: Memory, entry: Entry, score: Score) -> Interval | None:
     how: Any = score.aggregation  # `aggregate` refuses an unknown one
     folds: Sequence[FoldCounts] | None = entry.counts
     if entry.clips_summed:
         folds = clip_folds(entry.units, entry.run.hits, metric(score.metric))
-    interval = None
-    if folds is not None:
-        interval = memory.interval(folds, metric(score.metric), how=how, cluster=protocol.cluster)
-    return BoardRow(
-        entry=entry,
-        score=replace(score, interval=interval),
-        rank=None,
-        difference=difference,
-        score_metrics=_score_metrics(protocol, entry),
-    )
+    return None if folds is None else memory.interval(folds, metric(score.metric), how=how, cluster=protocol.cluster)
 
 
 def _ranked(protocol: ProtocolPlugin, rows: list[BoardRow], memory: Memory) -> list[BoardRow]:

@@ -5,7 +5,7 @@
 """
 
 from auharness.errors import UsageError, near
-from auharness.metrics.accuracy import accuracy
+from auharness.metrics.accuracy import accuracy, accuracy_parts
 from auharness.metrics.aggregate import (
     AGGREGATIONS,
     Aggregate,
@@ -17,7 +17,7 @@ from auharness.metrics.aggregate import (
 )
 from auharness.metrics.auroc import auroc
 from auharness.metrics.average_precision import average_precision
-from auharness.metrics.confusion import normalise_rows, recall
+from auharness.metrics.confusion import normalise_rows, recall, recall_parts
 from auharness.metrics.counts import (
     FN,
     FP,
@@ -30,13 +30,13 @@ from auharness.metrics.counts import (
     grouped_counts,
 )
 from auharness.metrics.defined import mean_defined, ratio
-from auharness.metrics.f1 import f1
+from auharness.metrics.f1 import f1, f1_parts
 from auharness.metrics.f1_max import f1_max
-from auharness.metrics.macro_f1 import class_f1, macro_f1, weighted_f1
-from auharness.metrics.macro_f1_binary import macro_f1_binary
+from auharness.metrics.macro_f1 import class_f1, class_f1_parts, macro_f1, weighted_f1
+from auharness.metrics.macro_f1_binary import macro_f1_binary, macro_f1_binary_parts
 from auharness.metrics.metric import Metric, Needs
 from auharness.metrics.uar import uar
-from auharness.metrics.war import war
+from auharness.metrics.war import war, war_parts
 
 __all__ = [
     "AGGREGATIONS",
@@ -80,14 +80,14 @@ __all__ = [
 METRICS: dict[str, Metric] = {
     entry.name: entry
     for entry in (
-        Metric("f1", f1, "counts", "F1"),
-        Metric("macro-f1-binary", macro_f1_binary, "counts", "macro-F1 {0,1}"),
-        Metric("accuracy", accuracy, "counts"),
-        Metric("uar", uar, "confusion", "UAR"),
-        Metric("war", war, "confusion", "WAR"),
-        Metric("macro-f1", macro_f1, "confusion", "macro-F1"),
+        Metric("f1", f1, "counts", "F1", parts=f1_parts),
+        Metric("macro-f1-binary", macro_f1_binary, "counts", "macro-F1 {0,1}", parts=macro_f1_binary_parts),
+        Metric("accuracy", accuracy, "counts", parts=accuracy_parts),
+        Metric("uar", uar, "confusion", "UAR", parts=recall_parts),
+        Metric("war", war, "confusion", "WAR", parts=war_parts),
+        Metric("macro-f1", macro_f1, "confusion", "macro-F1", parts=class_f1_parts),
         Metric("weighted-f1", weighted_f1, "confusion", "weighted-F1"),
-        Metric("recall", recall, "confusion", per_class=True),
+        Metric("recall", recall, "confusion", per_class=True, parts=recall_parts),
         Metric("auroc", auroc, "scores", "AUROC"),
         Metric("average-precision", average_precision, "scores", "AP"),
         Metric("f1-max", f1_max, "scores", "F1-max (test-oracle)"),

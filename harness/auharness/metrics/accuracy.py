@@ -7,8 +7,9 @@ from numpy.typing import NDArray
 
 from auharness.metrics.counts import TN, TP
 from auharness.metrics.defined import ratio
+from auharness.metrics.metric import Parts
 
-__all__ = ["accuracy"]
+__all__ = ["accuracy", "accuracy_parts"]
 
 
 def accuracy(counts: NDArray[Any]) -> NDArray[np.float64]:
@@ -25,4 +26,9 @@ def accuracy(counts: NDArray[Any]) -> NDArray[np.float64]:
     >>> accuracy(np.array([[0, 0, 5, 95]]))
     array([0.95])
     """
-    return ratio(counts[..., TP] + counts[..., TN], np.sum(counts, axis=-1))
+    return ratio(*accuracy_parts(counts))
+
+
+def accuracy_parts(counts: NDArray[Any]) -> Parts:
+    """Return TP + TN and TP + FP + FN + TN, each `[..., A]`."""
+    return counts[..., TP] + counts[..., TN], np.sum(counts, axis=-1)

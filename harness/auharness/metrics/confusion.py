@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auharness.metrics.defined import ratio
+from auharness.metrics.metric import Parts
 
-__all__ = ["normalise_rows", "recall"]
+__all__ = ["normalise_rows", "recall", "recall_parts"]
 
 
 def normalise_rows(confusion: NDArray[Any]) -> NDArray[np.float64]:
@@ -33,4 +34,9 @@ def recall(confusion: NDArray[Any]) -> NDArray[np.float64]:
     >>> recall(np.array([[3, 1], [0, 0]]))
     array([0.75,  nan])
     """
-    return ratio(np.diagonal(confusion, axis1=-2, axis2=-1), np.sum(confusion, axis=-1))
+    return ratio(*recall_parts(confusion))
+
+
+def recall_parts(confusion: NDArray[Any]) -> Parts:
+    """Return hits and samples per true class, each `[..., C]`."""
+    return np.diagonal(confusion, axis1=-2, axis2=-1), np.sum(confusion, axis=-1)

@@ -7,8 +7,9 @@ from numpy.typing import NDArray
 
 from auharness.metrics.counts import FN, FP, TP
 from auharness.metrics.defined import ratio
+from auharness.metrics.metric import Parts
 
-__all__ = ["f1"]
+__all__ = ["f1", "f1_parts"]
 
 
 def f1(counts: NDArray[Any]) -> NDArray[np.float64]:
@@ -26,5 +27,10 @@ def f1(counts: NDArray[Any]) -> NDArray[np.float64]:
     >>> f1(np.array([[8, 2, 2, 88], [0, 0, 5, 95], [0, 0, 0, 100]]))
     array([0.8, 0. , nan])
     """
+    return ratio(*f1_parts(counts))
+
+
+def f1_parts(counts: NDArray[Any]) -> Parts:
+    """Return 2 TP and 2 TP + FP + FN, each `[..., A]`."""
     double = 2 * counts[..., TP]
-    return ratio(double, double + counts[..., FP] + counts[..., FN])
+    return double, double + counts[..., FP] + counts[..., FN]

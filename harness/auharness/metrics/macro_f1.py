@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auharness.metrics.defined import mean_defined, ratio
+from auharness.metrics.metric import Parts
 
-__all__ = ["class_f1", "macro_f1", "weighted_f1"]
+__all__ = ["class_f1", "class_f1_parts", "macro_f1", "weighted_f1"]
 
 
 def class_f1(confusion: NDArray[Any]) -> NDArray[np.float64]:
@@ -16,8 +17,13 @@ def class_f1(confusion: NDArray[Any]) -> NDArray[np.float64]:
     >>> class_f1(np.array([[3, 1, 0], [1, 3, 0], [0, 0, 0]]))
     array([0.75, 0.75,  nan])
     """
+    return ratio(*class_f1_parts(confusion))
+
+
+def class_f1_parts(confusion: NDArray[Any]) -> Parts:
+    """Return twice the hits and the samples plus the predictions of each class, each `[..., C]`."""
     hits = np.diagonal(confusion, axis1=-2, axis2=-1)
-    return ratio(2 * hits, np.sum(confusion, axis=-1) + np.sum(confusion, axis=-2))
+    return 2 * hits, np.sum(confusion, axis=-1) + np.sum(confusion, axis=-2)
 
 
 def macro_f1(confusion: NDArray[Any]) -> NDArray[np.float64]:

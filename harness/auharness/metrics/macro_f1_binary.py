@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auharness.metrics.counts import FN, FP, TN, TP
-from auharness.metrics.f1 import f1
+from auharness.metrics.f1 import f1, f1_parts
+from auharness.metrics.metric import Parts
 
-__all__ = ["macro_f1_binary"]
+__all__ = ["macro_f1_binary", "macro_f1_binary_parts"]
 
 # present and absent exchanged
 _SWAPPED = [TN, FN, FP, TP]
@@ -33,3 +34,9 @@ def macro_f1_binary(counts: NDArray[Any]) -> NDArray[np.float64]:
     """
     both = np.nan_to_num(f1(counts)) + np.nan_to_num(f1(counts[..., _SWAPPED]))
     return np.where(counts.sum(axis=-1) > 0, both / 2, np.nan)
+
+
+def macro_f1_binary_parts(counts: NDArray[Any]) -> Parts:
+    """Return those of the F1 of the present and of the absent class, each `[..., 2 A]`."""
+    present, absent = f1_parts(counts), f1_parts(counts[..., _SWAPPED])
+    return np.concatenate([present[0], absent[0]], axis=-1), np.concatenate([present[1], absent[1]], axis=-1)

@@ -7,9 +7,11 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Metric", "Needs"]
+__all__ = ["Metric", "Needs", "Parts"]
 
 Needs: TypeAlias = Literal["counts", "confusion", "scores"]
+Parts: TypeAlias = tuple[NDArray[Any], NDArray[Any]]
+"""Numerators and denominators of one shape."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,9 @@ class Metric:
         higher_is_better: direction of the arrow in tables.
         bounds: smallest and largest possible value.
         per_class: whether a metric of a confusion matrix has one value per class, `[..., C]`.
+        parts: for a metric whose mean over labels is a mean of `R` ratios where no denominator is 0: from counts to
+            their numerators and denominators `[..., R]`, each linear in the counts. Resampling is several times faster
+            with it.
     """
 
     name: str
@@ -34,6 +39,7 @@ class Metric:
     higher_is_better: bool = True
     bounds: tuple[float, float] = (0.0, 1.0)
     per_class: bool = False
+    parts: Callable[[NDArray[Any]], Parts] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "title", self.title or self.name)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from typing import TypeAlias
 
 import numpy as np
@@ -171,7 +172,9 @@ def fold_counts(units: Sequence[UnitRecord]) -> list[FoldCounts]:
 
 def _unit_counts(unit: UnitRecord) -> FoldCounts:
     names = tuple(item.name for item in unit.clusters)
-    return FoldCounts(unit.fold, names, np.array([item.counts for item in unit.clusters]))
+    shape = (len(names), *np.shape(unit.clusters[0].counts))
+    numbers = chain.from_iterable(row for item in unit.clusters for row in item.counts)
+    return FoldCounts(unit.fold, names, np.fromiter(numbers, np.int64).reshape(shape))
 
 
 def _over_seeds(units: Sequence[FoldCounts]) -> list[FoldCounts]:

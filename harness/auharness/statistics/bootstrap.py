@@ -37,6 +37,8 @@ Method: TypeAlias = Literal["studentised", "percentile"]
 
 DRAWS = 10_000
 LEVEL = 0.95
+# elements of a block of draws: its arrays of 256 KiB stay in the cache of one core
+_BLOCK = 1 << 15
 
 
 @dataclass(frozen=True)
@@ -176,7 +178,8 @@ def draw_weights(strata: tuple[NDArray[np.int64], ...], *, draws: int, seed: int
     >>> draw_weights((np.array([0, 1]), np.array([2])), draws=100, seed=0).sum(axis=0)[2]
     np.float64(100.0)
     """
-    weights = np.zeros((draws, sum(len(stratum) for stratum in strata)))
+    # the draws of a cluster side by side: what is done with weights runs along them
+    weights = np.zeros((draws, sum(len(stratum) for stratum in strata)), order="F")
     drawn = _drawn(tuple(len(stratum) for stratum in strata), draws, seed)
     for stratum, columns in zip(strata, drawn, strict=True):
         weights[:, stratum] = columns
@@ -206,15 +209,23 @@ def jackknife_error(
         weights: `[D, K]`; a cluster drawn twice counts as two.
         strata: index sets.
     """
-    without = delete_one(weights)
+    step = max(1, _BLOCK // weights.shape[1])
+    blocks = [weights[start : start + step] for start in range(0, len(weights), step)]
+    return np.concatenate([_error(block, delete_one(block), strata) for block in blocks])
+
+
+def _error(
+    weights: NDArray[np.float64], without: NDArray[np.float64], strata: tuple[NDArray[np.int64], ...]
+) -> NDArray[np.float64]:
+    """As `jackknife_error`, for the delete-one scores `[D, K]` of few rows."""
+    used = (weights > 0) & ~np.isnan(without)
+    values, copies = np.where(used, without, 0.0), np.where(used, weights, 0.0)
     variance = np.zeros(len(weights))
     for stratum in strata:
-        size, drawn, values = len(stratum), weights[:, stratum], without[:, stratum]
-        used = (drawn > 0) & ~np.isnan(values)
-        values, drawn = np.where(used, values, 0.0), np.where(used, drawn, 0.0)
-        copies = np.maximum(drawn.sum(axis=1, keepdims=True), 1)
-        centre = (drawn * values).sum(axis=1, keepdims=True) / copies
-        variance += (size - 1) / size * (drawn * (values - centre) ** 2).sum(axis=1)
+        own, times, size = values[:, stratum], copies[:, stratum], len(stratum)
+        centre = (times * own).sum(axis=1) / np.maximum(times.sum(axis=1), 1)
+        own -= centre[:, None]
+        variance += (size - 1) / size * (times * own**2).sum(axis=1)
     # what rounding leaves of a variance that is 0
     return np.where(variance < 1e-24, 0.0, np.sqrt(variance))
 

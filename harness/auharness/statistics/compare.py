@@ -6,6 +6,7 @@ fold-mean): 5.1 % at 41 subjects and 5.0 % at 27, over five conditions and three
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -187,22 +188,28 @@ def swap_test(
     ]
     headline = Headline(both, metric, how)
     n_clusters = len(headline.clusters) // 2
-    swapped, exact = _swaps(n_clusters, draws=draws, seed=seed)
-    kept = 1.0 - swapped
-    differences = headline.scores(np.hstack([kept, swapped])) - headline.scores(np.hstack([swapped, kept]))
+    weights, exact = _swaps(n_clusters, draws, seed)
+    differences = headline.scores(weights) - headline.scores(1.0 - weights)
     # row 0 exchanges nothing, so the observed difference is among them
     reached = int((np.abs(differences) >= abs(differences[0]) - 1e-12).sum())
     return reached / len(differences), len(differences) if exact else len(differences) - 1
 
 
-def _swaps(n_clusters: int, *, draws: int, seed: int) -> tuple[NDArray[np.float64], bool]:
-    """Return `[exchanges, K]` of 0 and 1, row 0 all 0, and whether these are all exchanges there are."""
-    if 2**n_clusters <= draws:
-        every = np.arange(2**n_clusters)[:, None] >> np.arange(n_clusters) & 1
-        return every.astype(np.float64), True
-    swapped = np.random.default_rng(seed).integers(0, 2, size=(draws + 1, n_clusters))
-    swapped[0] = 0
-    return swapped.astype(np.float64), False
+@lru_cache(maxsize=1)
+def _swaps(n_clusters: int, draws: int, seed: int) -> tuple[NDArray[np.float64], bool]:
+    """Return `[exchanges, 2 K]`, which of both models' clusters come first, and whether these are all exchanges.
+
+    Row 0 exchanges nothing. The rows of a board share them.
+    """
+    exact = 2**n_clusters <= draws
+    if exact:
+        swapped = np.arange(2**n_clusters)[:, None] >> np.arange(n_clusters) & 1
+    else:
+        swapped = np.random.default_rng(seed).integers(0, 2, size=(draws + 1, n_clusters))
+        swapped[0] = 0
+    weights = np.asfortranarray(np.hstack([1.0 - swapped, swapped]))
+    weights.flags.writeable = False
+    return weights, exact
 
 
 def _aligned(first: Sequence[FoldCounts], second: Sequence[FoldCounts]) -> tuple[list[FoldCounts], list[FoldCounts]]:

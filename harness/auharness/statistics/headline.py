@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 from auharness.metrics.aggregate import Aggregation, FoldCounts, aggregate, are_disjoint
 from auharness.metrics.defined import mean_defined, ratio
 from auharness.metrics.metric import Metric
+from auharness.statistics.ratios import Ratios
 
 __all__ = ["Headline"]
 
-# elements of the largest temporary array; 2 MiB of float64 stays in the cache of one core
-_CHUNK = 1 << 18
+# clusters x labels x draws of a block: its four counts each, 2 MiB of float64, stay in the cache of one core, and its
+# product is small enough for OpenBLAS to leave it on one thread
+_CHUNK = 1 << 16
 
 
 class Headline:
@@ -61,6 +63,7 @@ class Headline:
         self._units = [
             (member, np.asarray(fold.counts, np.float64)) for member, fold in zip(members, ordered, strict=True)
         ]
+        self._ratios = None if metric.parts is None else Ratios(self._units, metric.parts)
 
     def scores(self, weights: NDArray[Any]) -> NDArray[np.float64]:
         """Return the headline of each row of weights.
@@ -75,7 +78,13 @@ class Headline:
         if self._subject_sums is not None:
             numerator, denominator = self._subject_sums
             return ratio(weights @ numerator, weights @ denominator)
-        return mean_defined(np.stack([self._unit_scores(*unit, weights) for unit in self._units], axis=-1))[0]
+        if self._ratios is None:
+            return self._scores(weights)
+        found = self._ratios.scores(weights.T)
+        undefined = np.isnan(found)
+        if undefined.any():
+            found[undefined] = self._scores(weights[undefined])
+        return found
 
     def delete_one(self, weights: NDArray[Any]) -> NDArray[np.float64]:
         """Return the headline of each row of weights with one copy of each cluster taken away in turn.
@@ -87,18 +96,31 @@ class Headline:
             `[D, K]`; entries of clusters with weight 0 have no meaning.
         """
         weights = np.asarray(weights, np.float64)
-        step = max(1, _CHUNK // (len(self.clusters) * self._label_count))
-        chunks = [self._delete_one(weights[start : start + step]) for start in range(0, len(weights), step)]
-        return np.concatenate(chunks)
-
-    def _delete_one(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        """As `delete_one`, for few rows."""
         if self._subject_sums is not None:
             numerator, denominator = self._subject_sums
             return ratio(
                 (weights @ numerator)[:, None] - numerator,
                 (weights @ denominator)[:, None] - denominator,
             )
+        if self._ratios is None:
+            return self._delete_one(weights)
+        found = self._ratios.delete_one(weights.T).T
+        undefined = (np.isnan(found) & (weights > 0)).any(axis=1)
+        if undefined.any():
+            found[undefined] = self._delete_one(weights[undefined])
+        return found
+
+    def _scores(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """As `scores`, by the metric itself, which knows what to do where a label is undefined."""
+        units = [self._mean_over_labels(_weighted(weights[:, member], counts)) for member, counts in self._units]
+        return mean_defined(np.stack(units, axis=-1))[0]
+
+    def _delete_one(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """As `delete_one`, by the metric itself."""
+        step = max(1, _CHUNK // (len(self.clusters) * self._label_count))
+        if len(weights) > step:
+            chunks = [self._delete_one(weights[start : start + step]) for start in range(0, len(weights), step)]
+            return np.concatenate(chunks)
         by_unit = np.empty((len(self._units), len(weights), len(self.clusters)))
         for scores, (member, counts) in zip(by_unit, self._units, strict=True):
             total = _weighted(weights[:, member], counts)
@@ -106,12 +128,6 @@ class Headline:
             scores[...] = self._mean_over_labels(total)[:, None]
             scores[:, member] = self._mean_over_labels(total[:, None] - counts)
         return mean_defined(by_unit, axis=0)[0] if len(by_unit) > 1 else by_unit[0]
-
-    def _unit_scores(
-        self, member: NDArray[np.int64], counts: NDArray[np.float64], weights: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        """Return the score of one fold, `[D]`."""
-        return self._mean_over_labels(_weighted(weights[:, member], counts))
 
     def _mean_over_labels(self, counts: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the mean over AUs of the metric, one axis less than its values."""
