@@ -59,7 +59,7 @@ def profile_model(plugin: ModelPlugin, options: Options, folder: Path) -> Profil
     Args:
         plugin: the model with its settings.
         options: what to profile.
-        folder: where the files go.
+        folder: where the files go; it is made with the first of them.
 
     Raises:
         DataError: there is no such device, memory does not suffice, or weights or a package are missing.
@@ -67,6 +67,8 @@ def profile_model(plugin: ModelPlugin, options: Options, folder: Path) -> Profil
     """
     if options.device.type == "cuda" and not torch.cuda.is_available():
         raise DataError("profile: --device cuda, but torch sees no CUDA device; run 'auharness doctor', or use cpu")
+    plugin.check_ready(origin="synthetic", weights=True)  # random ones stand for a file
+    plugin.fetch()
     worker = f"{plugin.name}-{options.preset.replace(',', '-')}-{options.phase}-{options.device.type}"
     try:
         step = make_step(plugin, phase=options.phase, device=options.device, batch=options.batch)
