@@ -1,6 +1,5 @@
 """The count of one case: on tensors without content where the model can be built so, else on the CPU."""
 
-from collections.abc import Mapping
 from math import prod
 from typing import Any
 
@@ -12,6 +11,7 @@ from auharness.bench.rows import LEAST_COVERAGE, Count
 from auharness.efficiency import Cost, count, count_parameters
 from auharness.efficiency.memory import peak_bytes
 from auharness.errors import AuharnessError, UsageError
+from auharness.settings import flat_settings
 
 __all__ = ["case_fields", "count_case"]
 
@@ -38,7 +38,7 @@ def case_fields(case: Case) -> dict[str, Any]:
         "preset": case.preset,
         "dataset": case.dataset,
         "side": case.side,
-        "settings": ", ".join(f"{name}={value}" for name, value in _flat(case.settings)),
+        "settings": ", ".join(f"{name}={value}" for name, value in flat_settings(case.settings)),
     }
 
 
@@ -77,13 +77,6 @@ def _on(subject: Subject, device: str) -> dict[str, Any]:
 
 def _bytes(x: Tensor) -> int:
     return prod(x.shape) * x.element_size()
-
-
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    found: list[tuple[str, Any]] = []
-    for name, value in settings.items():
-        found += _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else [(f"{prefix}{name}", value)]
-    return found
 
 
 def _one_line(error: BaseException) -> str:

@@ -1,7 +1,7 @@
 """Measured rows: scored, ranked where the subjects allow it, and set apart by the data they stand on."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from auharness.leaderboard.memory import Memory
 from auharness.metrics import FoldCounts, metric
 from auharness.results.looks import PartKey, part_key
 from auharness.scoring import Score, clip_folds, score_units
+from auharness.settings import flat_settings
 from auharness.statistics import shared_ranks
 
 __all__ = [
@@ -19,7 +20,6 @@ __all__ = [
     "CLIPS_SUMMED",
     "BoardRow",
     "BoardTable",
-    "flat_settings",
     "make_tables",
     "paired_counts",
     "setting_text",
@@ -189,15 +189,6 @@ def _differences(entries: Sequence[Entry]) -> dict[str, str]:
                 texts.append(f"weights={twin.first.weights_sha256[:8] or 'none'}")
             found[twin.folder] = ", ".join(texts)
     return found
-
-
-def flat_settings(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield dotted setting and value of nested settings."""
-    for key, value in settings.items():
-        if isinstance(value, Mapping):
-            yield from flat_settings(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def setting_text(key: str, value: object) -> str:
