@@ -16,15 +16,20 @@ from auharness.settings import flat_settings
 __all__ = ["case_fields", "count_case"]
 
 
-def count_case(case: Case) -> Count:
-    """Return what one sample costs; a model that refuses or breaks gives a row that says so."""
-    fields = case_fields(case)
+def count_case(case: Case, *, code: str = "") -> Count:
+    """Return what one sample costs; a model that refuses or breaks gives a row that says so.
+
+    Args:
+        case: what is counted.
+        code: digest of its code.
+    """
+    fields = {**case_fields(case), "code": code}
     try:
         subject = case.subject()
         fields["network"] = subject.network
         return Count(what="count", **fields, **_counted(subject))
     except UsageError as error:
-        return Count(what="count", **fields, status="refused", note=_one_line(error))
+        return Count(what="count", **fields, status="refused", note=_refusal(case, error))
     except AuharnessError as error:
         return Count(what="count", **fields, status="failed", note=_one_line(error))
     except Exception as error:  # a plugin may raise anything, and must not cost the others
@@ -77,6 +82,12 @@ def _on(subject: Subject, device: str) -> dict[str, Any]:
 
 def _bytes(x: Tensor) -> int:
     return prod(x.shape) * x.element_size()
+
+
+def _refusal(case: Case, error: UsageError) -> str:
+    """Say what was refused; `set preprocess.crop` alone would not tell who asked for the size."""
+    reason = "; ".join(str(error).splitlines())
+    return reason if case.side is None else f"{reason}; give another size than --input {case.side}"
 
 
 def _one_line(error: BaseException) -> str:

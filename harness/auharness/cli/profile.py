@@ -8,7 +8,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from auharness.cli.common import common_options, emit, say, text_table, whole_number
+from auharness.cli.common import common_options, emit, say, text_table, whole_number, words
 
 if TYPE_CHECKING:
     from auharness.cli.common import Subparsers
@@ -53,7 +53,7 @@ def handle(args: argparse.Namespace) -> int:
     from auharness.settings import parse_set, resolve
 
     plugin_class = registry.load("model", args.model)
-    presets = tuple(part.strip() for part in args.preset.split(",") if part.strip()) or ("paper",)
+    presets = tuple(words(args.preset)) or ("paper",)
     plugin = resolve(plugin_class, presets=presets, layers=[("flag", parse_set(args.set))]).plugin
     # torch's recorder writes progress to stderr; both are read when torch is imported
     os.environ.setdefault("KINETO_LOG_LEVEL", "6")
