@@ -55,7 +55,7 @@ def project(
     monkeypatch.chdir(tmp_path)
     assert command("leaderboard", "add", run.path).code == 0
     (tmp_path / "src").mkdir()
-    (tmp_path / "src" / "code_of_it.py").write_text(WORK.format(count=200_000))
+    (tmp_path / "src" / "code_of_it.py").write_text(WORK.format(count=100_000))
     (tmp_path / "gate.toml").write_text(POLICY)
     (tmp_path / ".gitignore").write_text("runs/\n")
     git(tmp_path, "init", "-q")
@@ -73,7 +73,7 @@ def test_equal_code_and_scores_pass_and_a_slowdown_exits_5(
     assert report.startswith("# Gate: pass") and report.strip() == same.out.strip()
     assert "round 10 of 10" in same.err
 
-    (project / "src" / "code_of_it.py").write_text(WORK.format(count=1_000_000))
+    (project / "src" / "code_of_it.py").write_text(WORK.format(count=500_000))
     slow = command("gate", "--baseline", "HEAD", "--only", "speed", "--json", "--quiet")
     assert slow.code == 5
     assert slow.err == "auharness: error: gate: regression: 1 regression of 1 checks\n"
