@@ -2,8 +2,10 @@
 
 A test marked `cases(AREA, KIND, ...)` runs as often as `AREAS` says, times `--fault-factor`. Case `n` has the kind
 `n modulo number of kinds` and a generator of its own, so that every further case of a kind falls on another place.
+A kind is a word, given to the argument `kind`, or a tuple of words, given to the arguments called `names`.
 """
 
+import shutil
 import zlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -51,7 +53,9 @@ AREAS = {
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "cases(area, *kinds): one test per case of an area of tests/faults/conftest.py")
+    config.addinivalue_line(
+        "markers", "cases(area, *kinds, names=): one test per case of an area of tests/faults/conftest.py"
+    )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -59,10 +63,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if mark is None:
         return
     area, *kinds = mark.args
+    words = [kind if isinstance(kind, tuple) else (kind,) for kind in kinds]
     count = AREAS[area].number * metafunc.config.getoption("fault_factor")
-    dealt = [(kinds[number % len(kinds)], number) for number in range(count)]
-    names = [f"{number}-{kind}" for kind, number in dealt]
-    metafunc.parametrize(("kind", "chance"), dealt, indirect=["chance"], ids=names)
+    dealt = [(*words[number % len(words)], number) for number in range(count)]
+    ids = [f"{number}-{'/'.join(kind)}" for *kind, number in dealt]
+    metafunc.parametrize((*mark.kwargs.get("names", ["kind"]), "chance"), dealt, indirect=["chance"], ids=ids)
 
 
 @pytest.fixture
@@ -121,11 +126,39 @@ def one_trained_fold(bp4d_mini: Path, tmp_path_factory: pytest.TempPathFactory) 
     return _finished(tmp_path_factory, bp4d_mini, "small-cnn", {"widths": [8], "recipe": {"epochs": 1}})
 
 
+@pytest.fixture
+def fold_copy(one_fold: Path, tmp_path: Path) -> Path:
+    """A copy of `one_fold` that a test may spoil, where `run_words` goes on."""
+    return Path(shutil.copytree(one_fold, tmp_path / "runs"))
+
+
+@pytest.fixture
+def trained_fold_copy(one_trained_fold: Path, tmp_path: Path) -> Path:
+    """A copy of `one_trained_fold` that a test may spoil, where `run_words` goes on."""
+    return Path(shutil.copytree(one_trained_fold, tmp_path / "runs"))
+
+
 def _finished(factory: pytest.TempPathFactory, root: Path, model: str, settings: dict[str, Any]) -> Path:
     runs = factory.mktemp("finished") / "runs"
     options: dict[str, Any] = {"presets": "tiny", "folds": ["P1"], "device": "cpu", "jobs": 1, "runs": runs}
     auharness.run(model, "bp4d-3fold", settings=settings, data_roots={"bp4d": str(root)}, **options)
     return runs
+
+
+class Bomb:
+    """What a hostile file would do."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, tuple[str, str]]:
+        return (open, (str(self.path), "w"))
+
+
+@pytest.fixture
+def bomb(tmp_path: Path) -> Bomb:
+    """An object that leaves the file `exploded` behind (its `path`) when it is unpickled."""
+    return Bomb(tmp_path / "exploded")
 
 
 @pytest.fixture

@@ -51,20 +51,9 @@ def stopped(one_trained_fold: Path, bp4d_mini: Path, tmp_path_factory: pytest.Te
     return runs
 
 
-class Bomb:
-    """What a hostile file would do."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[Any, tuple[str, str]]:
-        return (open, (str(self.path), "w"))
-
-
-def spoil(path: Path, other: Path, kind: str, chance: np.random.Generator) -> None:
+def spoil(path: Path, other: Path, bomb: Any, kind: str, chance: np.random.Generator) -> None:
     """Damage a checkpoint in place; `other` is one of another fold."""
     content = bytearray(path.read_bytes())
-    exploded = path.with_name("exploded")
     if kind == "cut":
         path.write_bytes(content[: chance.integers(1, len(content))])
     elif kind == "bits":
@@ -77,9 +66,9 @@ def spoil(path: Path, other: Path, kind: str, chance: np.random.Generator) -> No
         content[start : start + size] = bytes(size)
         path.write_bytes(content)
     elif kind == "pickle":
-        path.write_bytes(pickle.dumps(Bomb(exploded)))
+        path.write_bytes(pickle.dumps(bomb))
     elif kind == "torch":
-        torch.save({"module": Bomb(exploded)}, path)
+        torch.save({"module": bomb}, path)
     elif kind == "header":
         header = json.dumps({"t0": {"dtype": "F32", "shape": [2**60, 2**60], "data_offsets": [0, 2**62]}}).encode()
         path.write_bytes(struct.pack("<Q", chance.choice([len(header), 2**40, 3])) + header)
@@ -115,6 +104,7 @@ def test_a_spoiled_checkpoint_is_refused_by_name_and_never_run(
     run_words: Callable[..., list[object]],
     finished_marks: Callable[[Path], dict[Path, Any]],
     stopped: Path,
+    bomb: Any,
     tmp_path: Path,
     kind: str,
     chance: np.random.Generator,
@@ -125,7 +115,7 @@ def test_a_spoiled_checkpoint_is_refused_by_name_and_never_run(
     second, third = (
         run.scratch(ref.unit_id) / "checkpoint.safetensors" for ref in run.record.units if ref.fold in ("P2", "P3")
     )
-    spoil(second, third, kind, chance)
+    spoil(second, third, bomb, kind, chance)
     said = refused(command(*run_words("small-cnn", "--folds", "P2")), 4)
     assert f"{second}: " in said and "delete it to train this unit anew" in said
     if kind in ("fold", "seed"):

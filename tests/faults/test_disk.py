@@ -3,10 +3,10 @@
 import errno
 import os
 import resource
-import shutil
 import signal
 import tempfile
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,8 @@ CALLS = ("fsync", "replace", "mkdir", "mkstemp", "write")
 """Calls to the system that a run makes to write."""
 CALL_COUNT = {"fsync": 24, "replace": 12, "mkdir": 3, "mkstemp": 12, "write": 10}
 """A run of one constant unit makes each of them at least so often: one of them fails."""
-ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+CODES = ("ENOSPC", "EDQUOT", "EROFS", "EIO")
 MKDIR = os.mkdir
-KINDS = [f"{call}-{errno.errorcode[error]}" for call in CALLS for error in ERRORS]
 
 
 class Faulty:
@@ -45,20 +44,18 @@ def install(patch: pytest.MonkeyPatch, call: str, **fault: Any) -> Faulty:
     return faulty
 
 
-@pytest.mark.cases("disk", *KINDS)
+@pytest.mark.cases("disk", *product(CALLS, CODES), names=("call", "code"))
 def test_a_disk_that_takes_no_more_is_one_line_and_the_same_command_goes_on(
     command: Callable[..., Any],
     refused: Callable[..., str],
     run_words: Callable[..., list[object]],
     finished_marks: Callable[[Path], dict[Path, Any]],
-    one_fold: Path,
-    tmp_path: Path,
-    kind: str,
+    fold_copy: Path,
+    call: str,
+    code: str,
     chance: np.random.Generator,
 ) -> None:
-    call, _, code = kind.partition("-")
-    shutil.copytree(one_fold, tmp_path / "runs")
-    finished = finished_marks(tmp_path / "runs")
+    finished = finished_marks(fold_copy)
     words = run_words("constant", "--folds", "P2")
     place, lasting = int(chance.integers(1, CALL_COUNT[call] + 1)), bool(chance.integers(2))
     with pytest.MonkeyPatch.context() as patch:
@@ -68,14 +65,14 @@ def test_a_disk_that_takes_no_more_is_one_line_and_the_same_command_goes_on(
     if answer.code == 0:
         # the folder could not be flushed once after the whole record had been put in place
         assert (call, lasting) == ("fsync", False)
-        assert len(finished_marks(tmp_path / "runs")) == 2
+        assert len(finished_marks(fold_copy)) == 2
     else:
         assert os.strerror(getattr(errno, code)) in refused(answer, 4)
-    marks = finished_marks(tmp_path / "runs")
+    marks = finished_marks(fold_copy)
     assert marks.items() >= finished.items()
     assert command(*words).code == 0
-    assert finished_marks(tmp_path / "runs").items() >= marks.items()
-    assert not list((tmp_path / "runs").rglob("*.tmp"))
+    assert finished_marks(fold_copy).items() >= marks.items()
+    assert not list(fold_copy.rglob("*.tmp"))
 
 
 @pytest.mark.parametrize("name", ["events.jsonl", "log.txt"])

@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ class Spoiler:
         return terms
 
 
-@pytest.mark.cases("not finite", *(f"{place}/{value}" for place in PLACES for value in VALUES))
+@pytest.mark.cases("not finite", *product(PLACES, VALUES), names=("place", "value"))
 def test_a_value_that_is_not_finite_fails_its_unit_alone_and_reaches_no_record(
     command: Callable[..., Any],
     refused: Callable[..., str],
@@ -71,11 +72,11 @@ def test_a_value_that_is_not_finite_fails_its_unit_alone_and_reaches_no_record(
     finished_marks: Callable[[Path], dict[Path, Any]],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    kind: str,
+    place: str,
+    value: str,
     chance: np.random.Generator,
 ) -> None:
-    place, _, name = kind.partition("/")
-    Spoiler(monkeypatch, place, VALUES[name], 0 if place in ("test logits", "inner-val") else int(chance.integers(2)))
+    Spoiler(monkeypatch, place, VALUES[value], 0 if place in ("test logits", "inner-val") else int(chance.integers(2)))
     selection = "inner-val" if place == "inner-val" else "last"
     words = run_words("small-cnn", "--folds", "P1,P2", "--set", "recipe.epochs=3", "--limit", 12)
     words += ["--set", f"recipe.selection={selection}", "--set", "recipe.batch_size=8"]

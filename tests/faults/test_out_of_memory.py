@@ -1,6 +1,7 @@
 """Memory that runs out while a unit loads, trains, selects or scores: less at once, or a clean end of that unit."""
 
 from collections.abc import Callable, Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -105,11 +106,10 @@ def outcome(folder: Path, place: str, **narrow: Any) -> tuple[Tensor, dict[str, 
     return scores, dict(model.state()), events
 
 
-@pytest.mark.cases("out of memory", *(f"{place}-{error}" for place in PLACES for error in ERRORS))
+@pytest.mark.cases("out of memory", *product(PLACES, ERRORS), names=("place", "error"))
 def test_less_at_once_gives_the_same_scores_and_is_logged(
-    tmp_path: Path, kind: str, chance: np.random.Generator
+    tmp_path: Path, place: str, error: str, chance: np.random.Generator
 ) -> None:
-    place, _, error = kind.rpartition("-")
     most = int(chance.integers(1, 8))
     narrow = {"most": most, "calls_left": int(chance.integers(2)), "error": ERRORS[error]}
     scores, state, events = outcome(tmp_path / "narrow", place, **narrow)

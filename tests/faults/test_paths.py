@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ NAMES: dict[str, tuple[str, ...]] = {
 PLACES = ("runs", "data root")
 
 
-@pytest.mark.cases("paths", *(f"{place}/{name}" for name in NAMES for place in PLACES))
+@pytest.mark.cases("paths", *product(NAMES, PLACES), names=("name", "place"))
 def test_the_name_of_a_folder_changes_no_result(
     command: Callable[..., Any],
     run_words: Callable[..., list[object]],
@@ -40,10 +41,10 @@ def test_the_name_of_a_folder_changes_no_result(
     one_fold: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    kind: str,
+    name: str,
+    place: str,
     chance: np.random.Generator,
 ) -> None:
-    place, _, name = kind.partition("/")
     folder = tmp_path / str(chance.choice(NAMES[name]))
     runs = folder if place == "runs" else tmp_path / "runs"
     if place == "data root":
@@ -55,7 +56,7 @@ def test_the_name_of_a_folder_changes_no_result(
         words = [f"bp4d={folder}" if str(word).startswith("bp4d=") else word for word in words]
     answer = command(*words)
     assert answer.code == 0, answer.err
-    calm, found = (sorted(place.rglob("metrics.json")) for place in (one_fold, runs))
+    calm, found = (sorted(folder.rglob("metrics.json")) for folder in (one_fold, runs))
     assert [path.read_bytes() for path in calm] == [path.read_bytes() for path in found]
     assert [path.parent.name for path in calm] == [path.parent.name for path in found]
     for verb in (("store", "verify"), ("status",), ("score", next(runs.glob("*/*/*/run.json")).parent)):

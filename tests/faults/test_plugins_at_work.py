@@ -3,7 +3,6 @@
 import json
 import os
 import random
-import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -84,20 +83,18 @@ def test_a_broken_model_fails_its_unit_in_one_line_and_the_other_is_kept(
     refused: Callable[..., str],
     run_words: Callable[..., list[object]],
     finished_marks: Callable[[Path], dict[Path, Any]],
-    one_trained_fold: Path,
-    tmp_path: Path,
+    trained_fold_copy: Path,
     monkeypatch: pytest.MonkeyPatch,
     kind: str,
     chance: np.random.Generator,
 ) -> None:
-    shutil.copytree(one_trained_fold, tmp_path / "runs")
-    finished = finished_marks(tmp_path / "runs")
+    finished = finished_marks(trained_fold_copy)
     method, _, how = kind.partition("/")
     method, broken = (method, RAISING[how]) if how else ANSWERS[kind]
     monkeypatch.setattr(SmallCNN, method, broken)
     answer = command(*run_words("small-cnn", "--folds", "P1,P2"))
     assert "1 of 2 units failed" in refused(answer, 4)
-    assert finished_marks(tmp_path / "runs") == finished
+    assert finished_marks(trained_fold_copy) == finished
 
 
 @pytest.fixture

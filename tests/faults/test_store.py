@@ -1,8 +1,8 @@
 """Damage to the files of finished units and to records: found, named, and never mistaken for a result."""
 
 import json
-import shutil
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -39,22 +39,22 @@ def spoil(path: Path, kind: str, chance: np.random.Generator) -> None:
         path.write_bytes(bytes(content) + chance.bytes(9))
 
 
-@pytest.mark.cases("finished units", *(f"{name}/{damage}" for damage in DAMAGES for name in FILES))
+@pytest.mark.cases("finished units", *product(DAMAGES, FILES), names=("damage", "name"))
 def test_a_changed_file_of_a_finished_unit_is_named_and_breaks_no_command(
     command: Callable[..., Any],
     refused: Callable[..., str],
-    one_trained_fold: Path,
+    trained_fold_copy: Path,
     tmp_path: Path,
-    kind: str,
+    damage: str,
+    name: str,
     chance: np.random.Generator,
 ) -> None:
-    name, _, damage = kind.partition("/")
-    runs = Path(shutil.copytree(one_trained_fold, tmp_path / "runs"))
-    (path,) = runs.rglob(name)
+    runs = ("--runs", trained_fold_copy)
+    (path,) = trained_fold_copy.rglob(name)
     spoil(path, damage, chance)
-    assert f"{path}: " in refused(command("store", "verify", "--runs", runs), 7)
-    (run,) = runs.glob("*/*/*/run.json")
-    commands: list[tuple[object, ...]] = [("score", run.parent, "--runs", runs), ("status", "--runs", runs)]
+    assert f"{path}: " in refused(command("store", "verify", *runs), 7)
+    (run,) = trained_fold_copy.glob("*/*/*/run.json")
+    commands: list[tuple[object, ...]] = [("score", run.parent, *runs), ("status", *runs)]
     if name in ("predictions.parquet", "weights.safetensors"):
         commands.append(("explain", run.parent, "--out", tmp_path / "e"))
     for words in commands:
@@ -86,37 +86,34 @@ def damaged(record: dict[str, Any], kind: str, chance: np.random.Generator) -> b
     return b"" if kind == "empty" else json.dumps(changes[kind]).encode()
 
 
-@pytest.mark.cases("records", *(f"{name}/{damage}" for damage in RECORD_DAMAGES for name in ("run.json", "unit.json")))
+@pytest.mark.cases("records", *product(RECORD_DAMAGES, ("run.json", "unit.json")), names=("damage", "name"))
 def test_a_record_that_is_none_is_named_by_every_command(
     command: Callable[..., Any],
     refused: Callable[..., str],
-    one_fold: Path,
+    fold_copy: Path,
     tmp_path: Path,
-    kind: str,
+    damage: str,
+    name: str,
     chance: np.random.Generator,
 ) -> None:
-    name, _, damage = kind.partition("/")
-    runs = Path(shutil.copytree(one_fold, tmp_path / "runs"))
-    (path,) = runs.rglob(name)
-    (run,) = runs.glob("*/*/*/run.json")
+    runs = ("--runs", fold_copy)
+    (path,) = fold_copy.rglob(name)
+    (run,) = fold_copy.glob("*/*/*/run.json")
     path.write_bytes(damaged(json.loads(path.read_text()), damage, chance))
-    assert f"{path}" in refused(command("store", "verify", "--runs", runs), 7)
+    assert f"{path}" in refused(command("store", "verify", *runs), 7)
     for words in READERS:
-        answer = command(*(word.format(run=run.parent) for word in words), "--runs", runs, "--quiet")
+        answer = command(*(word.format(run=run.parent) for word in words), *runs, "--quiet")
         assert answer.code == 0 or refused(answer, 2, 3, 7)
-    answer = command("leaderboard", "add", run.parent, "--runs", runs, "--dir", tmp_path / "boards")
+    answer = command("leaderboard", "add", run.parent, *runs, "--dir", tmp_path / "boards")
     refused(answer, 2, 3, 7)
 
 
 @pytest.mark.parametrize("kind", ["cut", "garbage", "empty", "gone"])
-def test_a_derived_index_that_is_damaged_is_made_again(
-    command: Callable[..., Any], one_fold: Path, tmp_path: Path, kind: str
-) -> None:
-    runs = Path(shutil.copytree(one_fold, tmp_path / "runs"))
-    before = command("status", "--runs", runs)
-    index = runs / "index.sqlite"
+def test_a_derived_index_that_is_damaged_is_made_again(command: Callable[..., Any], fold_copy: Path, kind: str) -> None:
+    before = command("status", "--runs", fold_copy)
+    index = fold_copy / "index.sqlite"
     content = index.read_bytes()
     index.write_bytes({"cut": content[:1000], "garbage": b"no database" * 99}.get(kind, b""))
     if kind == "gone":
         index.unlink()
-    assert (before.code, command("status", "--runs", runs)) == (0, before)
+    assert (before.code, command("status", "--runs", fold_copy)) == (0, before)

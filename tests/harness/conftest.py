@@ -35,6 +35,21 @@ def point():
     return make
 
 
+@pytest.fixture
+def edited_plugin(monkeypatch, tmp_path) -> Callable[[str], None]:
+    """Let the digest of a model be that of a copy of its file with one more line."""
+    find = registry.source_file
+
+    def edit(name: str) -> None:
+        copy = tmp_path / find("model", name).name
+        copy.write_text(find("model", name).read_text(encoding="utf-8") + "# edited\n", encoding="utf-8")
+        monkeypatch.setattr(
+            "auharness.registry.source.source_file", lambda kind, asked: copy if asked == name else find(kind, asked)
+        )
+
+    return edit
+
+
 # subjects, clips, and positives of AUs, as published; who shows them is made up, 15 (11) subjects show a given AU not
 MICRO = {
     "casme2": (26, 256, (26, 22, 130, 39, 34, 27, 16, 25), 15),

@@ -1,6 +1,5 @@
 """The count of one case: on tensors without content where the model can be built so, else on the CPU."""
 
-from collections.abc import Mapping
 from math import prod
 from typing import Any
 
@@ -12,19 +11,25 @@ from auharness.bench.rows import LEAST_COVERAGE, Count
 from auharness.efficiency import Cost, count, count_parameters
 from auharness.efficiency.memory import peak_bytes
 from auharness.errors import AuharnessError, UsageError
+from auharness.settings import flat_settings
 
 __all__ = ["case_fields", "count_case"]
 
 
-def count_case(case: Case) -> Count:
-    """Return what one sample costs; a model that refuses or breaks gives a row that says so."""
-    fields = case_fields(case)
+def count_case(case: Case, *, code: str = "") -> Count:
+    """Return what one sample costs; a model that refuses or breaks gives a row that says so.
+
+    Args:
+        case: what is counted.
+        code: digest of its code.
+    """
+    fields = {**case_fields(case), "code": code}
     try:
         subject = case.subject()
         fields["network"] = subject.network
         return Count(what="count", **fields, **_counted(subject))
     except UsageError as error:
-        return Count(what="count", **fields, status="refused", note=_one_line(error))
+        return Count(what="count", **fields, status="refused", note=_refusal(case, error))
     except AuharnessError as error:
         return Count(what="count", **fields, status="failed", note=_one_line(error))
     except Exception as error:  # a plugin may raise anything, and must not cost the others
@@ -38,7 +43,7 @@ def case_fields(case: Case) -> dict[str, Any]:
         "preset": case.preset,
         "dataset": case.dataset,
         "side": case.side,
-        "settings": ", ".join(f"{name}={value}" for name, value in _flat(case.settings)),
+        "settings": ", ".join(f"{name}={value}" for name, value in flat_settings(case.settings)),
     }
 
 
@@ -79,11 +84,10 @@ def _bytes(x: Tensor) -> int:
     return prod(x.shape) * x.element_size()
 
 
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    found: list[tuple[str, Any]] = []
-    for name, value in settings.items():
-        found += _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else [(f"{prefix}{name}", value)]
-    return found
+def _refusal(case: Case, error: UsageError) -> str:
+    """Say what was refused; `set preprocess.crop` alone would not tell who asked for the size."""
+    reason = "; ".join(str(error).splitlines())
+    return reason if case.side is None else f"{reason}; give another size than --input {case.side}"
 
 
 def _one_line(error: BaseException) -> str:

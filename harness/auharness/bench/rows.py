@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from auharness.results.lines import read_lines
-from auharness.scaling.records import Machine
+from auharness.scaling.records import Timed
 
 __all__ = ["BROKEN", "LEAST_COVERAGE", "Count", "Mode", "Row", "Status", "Time", "read_rows"]
 
@@ -38,6 +38,8 @@ class _Row(BaseModel):
     status: Status = "ok"
     note: str = ""
     """Why there is no number."""
+    code: str = ""
+    """`code_digests` of what was counted or timed; empty where it was not recorded."""
 
     @property
     def key(self) -> tuple[Hashable, ...]:
@@ -71,25 +73,14 @@ class Count(_Row):
     """Operators without a rule."""
 
 
-class Time(_Row):
+class Time(_Row, Timed):
     """How long one batch takes on one device, in a process of its own."""
 
     what: Literal["time"]
-    machine: Machine
     dtype: str
     """`float32`, or the type that autocast narrows to."""
     mode: Mode
     batch: int
-    limit_s: float | None = None
-    """The limit that was too short, where the status says so."""
-    backend: dict[str, str] = {}
-    """Operator -> backend that computed it."""
-    best_ms: float | None = None
-    p50_ms: float | None = None
-    p95_ms: float | None = None
-    samples: int = 0
-    clock: str = ""
-    """`cpu time` (of all threads) or `cuda events`."""
     peak_bytes: int | None = None
     """Above the inputs: weights, and what was allocated above them."""
 
@@ -103,14 +94,6 @@ class Time(_Row):
     def per_second(self) -> float | None:
         """Samples per second, by the median."""
         return 1e3 * self.batch / self.p50_ms if self.p50_ms else None
-
-    def settles(self, machine: Machine, *, limit_s: float) -> bool:
-        """Whether measuring again on this machine, under this limit, would tell nothing new."""
-        if self.machine != machine:
-            return False
-        if self.status == "time limit":
-            return (self.limit_s or 0.0) >= limit_s
-        return self.status in ("ok", "out of memory")
 
 
 Row = Count | Time

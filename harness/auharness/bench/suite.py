@@ -1,10 +1,6 @@
 """Count the cases, then time them point by point in processes of their own; every row is on disk before the next."""
 
-import json
-import subprocess
-import sys
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +11,11 @@ import torch
 from auharness.bench.case import Case
 from auharness.bench.counting import case_fields, count_case
 from auharness.bench.rows import Count, Mode, Row, Time, read_rows
-from auharness.errors import DataError
-from auharness.results.lines import append_lines
-from auharness.scaling.limit import Limit
-from auharness.scaling.machine import describe
+from auharness.bench.summary import row_name
+from auharness.results.lines import append_lines, check_lines
+from auharness.scaling.code import code_digests
+from auharness.scaling.machine import check_device, describe
+from auharness.scaling.process import started
 from auharness.scaling.records import Machine
 
 __all__ = ["BATCHES", "Options", "run_bench"]
@@ -33,8 +30,6 @@ START_S = 300.0
 """Seconds that a process gets to start and build the model, besides the limit."""
 _SPARE = 0.8
 """Share of the free memory that a CPU point may take: beyond it the kernel would end other processes."""
-_OUT_OF_MEMORY = 137
-"""Exit status of a process that the kernel killed, as shells print it."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +49,12 @@ class Options:
 
 
 def run_bench(
-    cases: Sequence[Case], path: Path, options: Options, *, tell: Callable[[Row], None] = lambda row: None
+    cases: Sequence[Case],
+    path: Path,
+    options: Options,
+    *,
+    tell: Callable[[Row], None] = lambda row: None,
+    remark: Callable[[str], None] = lambda text: None,
 ) -> list[Row]:
     """Count every case, time those that `path` holds no time of yet, and return the rows of all of them.
 
@@ -63,19 +63,16 @@ def run_bench(
         path: file of rows, extended row by row.
         options: device, modes, batches and budgets.
         tell: called with every row, also with those that were there.
+        remark: called where times are taken again because code was edited, once for each case.
 
     Raises:
         DataError: there is no such device, or the file cannot be written.
     """
-    if options.device == "cuda" and not torch.cuda.is_available():
-        raise DataError("bench: --device cuda, but torch sees no CUDA device; run 'auharness doctor', or use cpu")
-    try:
-        append_lines(path, [])
-    except OSError as error:
-        raise DataError(f"bench: {path} cannot be written ({error.strerror}); give another file with --out") from None
+    check_device(torch.device(options.device or "cpu"), command="bench")
+    check_lines(path, command="bench")
     there = read_rows([path])
     known = {row.key: row for row in there if isinstance(row, Time)}
-    rows: list[Row] = []
+    codes, rows = code_digests({case.model for case in cases}), list[Row]()
 
     def add(row: Row) -> None:
         if row not in there:
@@ -84,12 +81,14 @@ def run_bench(
         tell(row)
 
     for case in cases:
-        counted = count_case(case)
+        counted = count_case(case, code=codes[case.model])
         add(counted)
         if options.device is not None and counted.status != "refused":
-            timer = _Timer(case, counted, options)
+            timer = _Timer(case, counted, options, known=known)
+            if timer.edited():
+                remark(f"{row_name(counted)}: times in {path} are of other code; measured again")
             for mode in options.modes:
-                for row in timer.growing(mode, known):
+                for row in timer.growing(mode):
                     add(row)
     return rows
 
@@ -97,25 +96,37 @@ def run_bench(
 class _Timer:
     """The points of one case on one device."""
 
-    def __init__(self, case: Case, counted: Count, options: Options) -> None:
+    def __init__(
+        self, case: Case, counted: Count, options: Options, *, known: Mapping[tuple[Hashable, ...], Time]
+    ) -> None:
         assert options.device is not None
         self.case, self.counted, self.options, self.device = case, counted, options, options.device
+        self.known = known
         machine = describe(torch.device(self.device))
         self.machine: Machine = machine.model_copy(update={"threads": options.threads})
 
-    def growing(self, mode: Mode, known: dict[Any, Time]) -> Iterator[Time]:
+    def edited(self) -> bool:
+        """Return whether a time that is known was measured with other code."""
+        before = (self._before(mode, batch) for mode in self.options.modes for batch in self.options.batches)
+        return any(row is not None and row.code != self.counted.code for row in before)
+
+    def growing(self, mode: Mode) -> Iterator[Time]:
         """Yield the batches in turn, up to the first that does not run or is hardly faster per sample."""
         best = 0.0
         for batch in self.options.batches:
-            row = self._time(mode, batch, status="ok")
-            before = known.get(row.key)
-            settled = before is not None and before.settles(self.machine, limit_s=self.options.limit_s)
-            row = before if settled and before is not None else self._measured(mode, batch)
+            before = self._before(mode, batch)
+            row = before if before is not None and self._settles(before) else self._measured(mode, batch)
             yield row
             rate = row.per_second
             if rate is None or rate < GROWTH * best:
                 return
             best = max(best, rate)
+
+    def _before(self, mode: Mode, batch: int) -> Time | None:
+        return self.known.get(self._time(mode, batch, status="ok").key)
+
+    def _settles(self, row: Time) -> bool:
+        return row.settles(self.machine, limit_s=self.options.limit_s, code=self.counted.code)
 
     def _measured(self, mode: Mode, batch: int) -> Time:
         needed, free = self._needed(batch), psutil.virtual_memory().available
@@ -132,43 +143,27 @@ class _Timer:
 
     def _serve(self, mode: Mode, batch: int) -> Time:
         """Time one batch in a process of its own."""
-        with tempfile.TemporaryFile("w+", encoding="utf-8") as errors:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "auharness.bench.worker"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                text=True,
-                start_new_session=True,  # an interrupt from the terminal is for this process to pass on
-            )
-            clock, answer = Limit(process, START_S + self.options.limit_s), dict[str, Any]()
-            try:
-                for line in self._lines(process, mode, batch):
-                    answer |= line
-                    if "built" in line:
-                        clock.set(self.options.limit_s + (COMPILE_S if mode == "compiled" else 0))
-                code = process.wait()
-            finally:
-                clock.cancel()
-                process.kill()
-                process.wait()
+        limit, answer = self.options.limit_s, dict[str, Any]()
+        with started("auharness.bench.worker", seconds=START_S + limit) as worker:
+            for line in worker.answers(self._job(mode, batch)):
+                answer |= line
+                if "built" in line:
+                    worker.clock.set(limit + (COMPILE_S if mode == "compiled" else 0))
+            worker.wait()
             if "point" in answer:
                 return self._time(mode, batch, status="ok", **answer["point"])
             if "status" in answer:
                 return self._time(mode, batch, status=answer["status"], note=answer["note"])
-            if clock.over:
-                note = f"stopped after {self.options.limit_s:.0f} s"
-                return self._time(mode, batch, status="time limit", note=note, limit_s=self.options.limit_s)
-            if code in (-9, _OUT_OF_MEMORY):
+            if worker.clock.over:
+                note = f"stopped after {limit:.0f} s"
+                return self._time(mode, batch, status="time limit", note=note, limit_s=limit)
+            if worker.was_killed():
                 return self._time(mode, batch, status="killed", note="the process was killed: out of memory?")
-            errors.seek(0)
-            last = (errors.read().strip().splitlines() or [f"exit {code}"])[-1]
-            return self._time(mode, batch, status="failed", note=last[:300])
+            return self._time(mode, batch, status="failed", note=worker.last_words()[:300])
 
-    def _lines(self, process: "subprocess.Popen[str]", mode: Mode, batch: int) -> Iterator[dict[str, Any]]:
-        assert process.stdin is not None and process.stdout is not None
+    def _job(self, mode: Mode, batch: int) -> dict[str, Any]:
         options = self.options
-        job = {
+        return {
             "case": asdict(self.case),
             "device": self.device,
             "dtype": options.dtype,
@@ -177,13 +172,8 @@ class _Timer:
             "seconds": options.seconds,
             "threads": options.threads,
         }
-        process.stdin.write(json.dumps(job) + "\n")
-        process.stdin.close()
-        for line in process.stdout:
-            if line.startswith("{"):  # a plugin may print
-                yield json.loads(line)
 
     def _time(self, mode: Mode, batch: int, **fields: Any) -> Time:
         given = {"machine": self.machine, "dtype": self.options.dtype, "mode": mode, "batch": batch}
-        named = {**case_fields(self.case), "network": self.counted.network}
+        named = {**case_fields(self.case), "network": self.counted.network, "code": self.counted.code}
         return Time(what="time", **named, **given, **fields)

@@ -6,7 +6,7 @@ from math import floor, log10
 
 from auharness.bench.rows import BROKEN, Count, Row, Time
 
-__all__ = ["Speed", "broken", "giga", "input_growth", "mebi", "speeds"]
+__all__ = ["Speed", "broken", "giga", "input_growth", "mebi", "row_name", "speeds", "whole"]
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,13 @@ def broken(row: Row) -> bool:
     return row.status in BROKEN or (row.status == "refused" and row.side is None)
 
 
+def row_name(row: Row) -> str:
+    """Return what a row is about, e.g. `vit-s16 paper bp4d 448 px, depth=6`."""
+    side = "" if row.side is None else f" {row.side} px"
+    settings = f", {row.settings}" if row.settings else ""
+    return f"{row.model} {row.preset} {row.dataset}{side}{settings}"
+
+
 def giga(value: float | None) -> str:
     """Return a count in 10^9 with at least three digits, `n/a` where there is none.
 
@@ -56,6 +63,15 @@ def giga(value: float | None) -> str:
     ('7.26', '0.0000906', '0', 'n/a')
     """
     return "n/a" if value is None else _digits(value / 1e9)
+
+
+def whole(value: int | None) -> str:
+    """Return a number with commas, `n/a` where there is none.
+
+    >>> whole(22050664), whole(None)
+    ('22,050,664', 'n/a')
+    """
+    return "n/a" if value is None else f"{value:,}"
 
 
 def mebi(value: float | None) -> str:

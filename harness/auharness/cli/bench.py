@@ -4,10 +4,21 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from auharness.cli.common import common_options, emit, ends_on_sigterm, say, text_table
+from auharness.cli.common import (
+    chosen,
+    common_options,
+    emit,
+    ends_on_sigterm,
+    say,
+    text_table,
+    whole_number,
+    whole_numbers,
+    words,
+)
 
 if TYPE_CHECKING:
     from auharness.bench.case import Case
@@ -38,16 +49,16 @@ def add_parser(subparsers: Subparsers) -> None:
         metavar="A,B",
         help="whose labels the models answer; default where a paper reports them, all is every one that they accept",
     )
-    what.add_argument("--input", type=_numbers, metavar="N,N", help="pixels per side, e.g. 112,224,448: growth")
+    what.add_argument("--input", type=whole_numbers, metavar="N,N", help="pixels per side, e.g. 112,224,448: growth")
     what.add_argument("--counts-only", action="store_true", help="nothing is timed")
     how = parser.add_argument_group("how")
     how.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="that times; default cpu")
     how.add_argument("--dtype", default="float32", choices=("float32", "bfloat16", "float16"), help="default float32")
     how.add_argument("--modes", default="eager", metavar="A,B", help="eager (default), compiled")
-    how.add_argument("--batches", type=_numbers, metavar="N,N", help="default 1, 2, 4 ... until throughput stops")
+    how.add_argument("--batches", type=whole_numbers, metavar="N,N", help="default 1, 2, 4 ... until throughput stops")
     how.add_argument("--max-seconds", type=_seconds, default=60.0, metavar="S", help="stop a point that takes longer")
     how.add_argument("--seconds", type=_seconds, default=1.0, metavar="S", help="budget of one timing; default 1")
-    how.add_argument("--threads", type=_number, default=1, metavar="N", help="of the CPU; default 1")
+    how.add_argument("--threads", type=whole_number, default=1, metavar="N", help="of the CPU; default 1")
     how.add_argument("--out", type=Path, metavar="FILE", help="default runs/bench/DEVICE.jsonl")
     parser.set_defaults(handler=handle)
 
@@ -65,7 +76,7 @@ def handle(args: argparse.Namespace) -> int:
     options = Options(
         None if args.counts_only else args.device,
         dtype=args.dtype,
-        modes=_modes(args.modes),
+        modes=chosen("--modes", words(args.modes) or ["eager"], ("eager", "compiled")),
         batches=sorted(set(args.batches or BATCHES)),
         seconds=args.seconds,
         limit_s=args.max_seconds,
@@ -73,7 +84,7 @@ def handle(args: argparse.Namespace) -> int:
     )
     cases = _cases(args)
     with ends_on_sigterm("run the same command again to go on"):
-        rows = run_bench(cases, out, options, tell=lambda row: say(args, _line(row)))
+        rows = run_bench(cases, out, options, tell=lambda row: say(args, _line(row)), remark=partial(say, args))
     failed = [row for row in rows if broken(row)]
     data = {"rows": [row.model_dump(mode="json") for row in rows], "broken": len(failed), "file": str(out)}
     emit(args, data, lambda: _text(rows, out))
@@ -89,14 +100,14 @@ def _cases(args: argparse.Namespace) -> list[Case]:
     from auharness.runner.model import variant_presets
     from auharness.settings import parse_set
 
-    settings, asked = parse_set(args.set), tuple(_words(args.preset))
+    settings, asked = parse_set(args.set), tuple(words(args.preset))
     cases: list[Case] = []
     for name in args.models or registry.names("model"):
         presets = variant_presets(registry.load("model", name), asked, synthetic=False)
         if args.dataset == EVERY:
             datasets = list(accepting(name, presets, settings))
         elif args.dataset:
-            datasets = _words(args.dataset)
+            datasets = words(args.dataset)
         else:
             datasets = [home(name, presets, settings)]
         for dataset in datasets:
@@ -111,10 +122,9 @@ def _cases(args: argparse.Namespace) -> list[Case]:
 def _line(row: Row) -> str:
     """One line of progress."""
     from auharness.bench.rows import Count
-    from auharness.bench.summary import giga
+    from auharness.bench.summary import giga, row_name
 
-    side = "" if row.side is None else f" {row.side} px"
-    name = f"{row.model} {row.preset} {row.dataset}{side}"
+    name = row_name(row)
     if isinstance(row, Count):
         told = f"{giga(row.macs)} GMACs" if row.status == "ok" else f"{row.status}: {row.note}"
         return f"{name}: {told}"
@@ -124,7 +134,7 @@ def _line(row: Row) -> str:
 
 def _text(rows: list[Row], out: Path) -> str:
     from auharness.bench.rows import Count
-    from auharness.bench.summary import speeds
+    from auharness.bench.summary import row_name, speeds
 
     counts = [row for row in rows if isinstance(row, Count)]
     parts = [_counts(counts)]
@@ -136,13 +146,13 @@ def _text(rows: list[Row], out: Path) -> str:
         versions = ", ".join(f"{name} {version}" for name, version in sorted(machine.versions.items()))
         threads = f"{machine.threads} thread{'s' if machine.threads > 1 else ''}"
         parts.append(f"{machine.device} ({machine.kind}, {threads}{driver}); {versions}")
-    notes = [f"{row.model} {row.preset}: {row.status}: {row.note}" for row in counts if row.status != "ok"]
+    notes = [f"{row_name(row)}: {row.status}: {row.note}" for row in counts if row.status != "ok"]
     return "\n\n".join([*parts, *(["\n".join(notes)] if notes else []), f"rows in {out}"])
 
 
 def _counts(counts: list[Count]) -> str:
     from auharness.bench.naming import shape_text
-    from auharness.bench.summary import giga, input_growth, mebi
+    from auharness.bench.summary import giga, input_growth, mebi, whole
 
     sized = any(row.side is not None for row in counts)
     columns = ["model", "preset", "labels", "input", "parameters", "trainable", "MACs (G)", "FLOPs (G)", "coverage"]
@@ -160,8 +170,8 @@ def _counts(counts: list[Count]) -> str:
             f"{row.dataset} ({row.outputs})" if row.outputs else row.dataset,
             shape_text(row.inputs) or "n/a",
         ]
-        line += [*map(_whole, (row.parameters, row.trainable)), giga(row.macs), giga(row.flops), coverage]
-        line += [_whole(row.input_bytes), mebi(row.peak_bytes)]
+        line += [*map(whole, (row.parameters, row.trainable)), giga(row.macs), giga(row.flops), coverage]
+        line += [whole(row.input_bytes), mebi(row.peak_bytes)]
         lines.append([*line, *(["n/a" if growth is None else f"{growth:.2f}x"] if sized else [])])
     return text_table(columns, lines)
 
@@ -193,40 +203,8 @@ def _preset(row: Row) -> str:
     return f"{row.preset}; {row.settings}" if row.settings else row.preset
 
 
-def _whole(value: int | None) -> str:
-    return "n/a" if value is None else f"{value:,}"
-
-
 def _ms(value: float | None) -> str:
     return "n/a" if value is None else f"{value:.4g}"
-
-
-def _modes(text: str) -> Any:
-    from auharness.errors import UsageError, near
-
-    known = ("eager", "compiled")
-    modes = _words(text)
-    for word in modes:
-        if word not in known:
-            raise UsageError(f"--modes: no '{word}'{near(word, known)} (choose from {', '.join(known)})")
-    return list(dict.fromkeys(modes)) or ["eager"]
-
-
-def _words(text: str) -> list[str]:
-    return [word.strip() for word in text.split(",") if word.strip()]
-
-
-def _number(text: str) -> int:
-    if not text.strip().isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number from 1 up, got '{text}'")
-    return int(text)
-
-
-def _numbers(text: str) -> list[int]:
-    words = _words(text)
-    if not words:
-        raise argparse.ArgumentTypeError("expected numbers separated by commas, got none")
-    return [_number(word) for word in words]
 
 
 def _seconds(text: str) -> float:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Parser",
+    "chosen",
     "common_options",
     "console",
     "emit",
@@ -25,6 +26,8 @@ __all__ = [
     "text_table",
     "visible",
     "whole_number",
+    "whole_numbers",
+    "words",
 ]
 
 
@@ -144,6 +147,41 @@ def whole_number(text: str) -> int:
     Raises:
         argparse.ArgumentTypeError: it is not.
     """
-    if not text.strip().isdigit() or int(text) < 1:
+    if not text.strip().isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number from 1 up, got '{text}'")
     return int(text)
+
+
+def whole_numbers(text: str) -> list[int]:
+    """Read the value of an option that is whole numbers from 1 up, separated by commas.
+
+    Raises:
+        argparse.ArgumentTypeError: one is not, or there is none.
+    """
+    numbers = [whole_number(word) for word in words(text)]
+    if not numbers:
+        raise argparse.ArgumentTypeError("expected numbers separated by commas, got none")
+    return numbers
+
+
+def words(text: str) -> list[str]:
+    """Return what stands between the commas of an option's value.
+
+    >>> words("eager, compiled,")
+    ['eager', 'compiled']
+    """
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def chosen(option: str, given: Sequence[str], known: Sequence[str]) -> Any:
+    """Return the words that were given for an option, each once.
+
+    Raises:
+        UsageError: one is not known.
+    """
+    from auharness.errors import UsageError, near
+
+    for word in given:
+        if word not in known:
+            raise UsageError(f"{option}: no '{word}'{near(word, known)} (choose from {', '.join(known)})")
+    return list(dict.fromkeys(given))

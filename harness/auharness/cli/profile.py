@@ -8,7 +8,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from auharness.cli.common import common_options, emit, say, text_table, whole_number
+from auharness.cli.common import common_options, emit, say, text_table, whole_number, words
 
 if TYPE_CHECKING:
     from auharness.cli.common import Subparsers
@@ -20,6 +20,8 @@ CPU_BATCH = 4
 """Samples on a CPU unless told otherwise; on CUDA it is the recipe's batch."""
 SHOWN = 15
 """Operators that are printed."""
+LONGEST = 60
+"""Characters of an operator's name that are printed."""
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -51,7 +53,7 @@ def handle(args: argparse.Namespace) -> int:
     from auharness.settings import parse_set, resolve
 
     plugin_class = registry.load("model", args.model)
-    presets = tuple(part.strip() for part in args.preset.split(",") if part.strip()) or ("paper",)
+    presets = tuple(words(args.preset)) or ("paper",)
     plugin = resolve(plugin_class, presets=presets, layers=[("flag", parse_set(args.set))]).plugin
     # torch's recorder writes progress to stderr; both are read when torch is imported
     os.environ.setdefault("KINETO_LOG_LEVEL", "6")
@@ -64,7 +66,7 @@ def handle(args: argparse.Namespace) -> int:
     batch = args.batch or (plugin.recipe.batch_size if device == "cuda" else CPU_BATCH)
     options = Options(args.phase, torch.device(device), batch, args.steps, ",".join(presets))
     folder = args.out or Path("runs/profile") / f"{plugin.name}-{'-'.join(presets)}" / f"{args.phase}-{device}"
-    _writable(folder)
+    _check_folder(folder)
     made = profile_model(plugin, options, folder)
     if made.summary["no_picture"]:
         say(args, f"no picture of the memory: {made.summary['no_picture']}")
@@ -74,13 +76,13 @@ def handle(args: argparse.Namespace) -> int:
     return 0
 
 
-def _writable(folder: Path) -> None:
-    """Refuse before anything is measured."""
+def _check_folder(folder: Path) -> None:
+    """Refuse what cannot be written before anything is measured; it is made when there is something to write."""
     from auharness.errors import DataError
 
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        writable = os.access(folder, os.W_OK)
+        there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+        writable = there.is_dir() and os.access(there, os.W_OK)
     except OSError:
         writable = False
     if not writable:
@@ -88,23 +90,14 @@ def _writable(folder: Path) -> None:
 
 
 def _text(rows: list[OpRow], summary: dict[str, Any], folder: Path) -> str:
-    cuda = any(row.self_cuda_ms for row in rows)
-    columns = ["operator", "kind", "calls", "self CPU ms", *(["self CUDA ms"] if cuda else []), "share"]
-    cells = [
-        [
-            row.name if len(row.name) <= 60 else f"{row.name[:57]}...",
-            row.kind,
-            f"{row.calls:g}",
-            f"{row.self_cpu_ms:.3f}",
-            *([f"{row.self_cuda_ms:.3f}"] if cuda else []),
-            f"{100 * row.share:.1f} %",
-        ]
-        for row in rows[:SHOWN]
-    ]
+    from auharness.profiling import table_cells
+
+    columns, cells = table_cells(rows, most=SHOWN)
+    short = [[name if len(name) <= LONGEST else f"{name[: LONGEST - 3]}...", *others] for name, *others in cells]
     recorded = summary["recorded_step_ms"]
     peaks = ", ".join(f"{device} {peak / 2**20:.1f} MiB" for device, peak in summary["peak_bytes"].items())
     lines = [
-        text_table(columns, cells),
+        text_table(columns, short),
         "",
         f"step {summary['step_ms']:.1f} ms ({summary['clock']}), recorded {sum(recorded) / len(recorded):.1f} ms "
         f"(clock); peak {peaks or 'none'}; batch {summary['batch']}, {summary['precision']}",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from auharness.cli.common import common_options, emit, ends_on_sigterm, say, whole_number
+from auharness.cli.common import chosen, common_options, emit, ends_on_sigterm, say, whole_number, whole_numbers, words
 
 if TYPE_CHECKING:
     from auharness.cli.common import Subparsers
@@ -38,11 +39,11 @@ def add_parser(subparsers: Subparsers) -> None:
         "Points are kept one by one: the same command goes on where it was stopped.",
     )
     mixers.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="default cpu")
-    mixers.add_argument("--levels", type=_words, default=["op", "layer", "model"], metavar="A,B", help="op,layer,model")
-    mixers.add_argument("--mixers", type=_words, metavar="A,B", help="default all that run here, peers included")
-    mixers.add_argument("--lengths", type=_numbers, metavar="N,N", help="tokens; default by device and level")
+    mixers.add_argument("--levels", type=_names, default=["op", "layer", "model"], metavar="A,B", help="op,layer,model")
+    mixers.add_argument("--mixers", type=_names, metavar="A,B", help="default all that run here, peers included")
+    mixers.add_argument("--lengths", type=whole_numbers, metavar="N,N", help="tokens; default by device and level")
     mixers.add_argument(
-        "--sweeps", type=_words, metavar="A,B", help="length, tokens (fixed batch x length), mini-batch, frames"
+        "--sweeps", type=_names, metavar="A,B", help="length, tokens (fixed batch x length), mini-batch, frames"
     )
     mixers.add_argument(
         "--tokens", type=whole_number, default=TOKENS, metavar="N", help=f"of the sweep tokens; default {TOKENS}"
@@ -51,13 +52,13 @@ def add_parser(subparsers: Subparsers) -> None:
         "--mini-batches", type=_sizes, default=[1, 14, 16, 64, "L"], metavar="K,K", help="L is the whole sequence"
     )
     mixers.add_argument(
-        "--frames", type=_numbers, metavar="N,N", help="of whole models; default 1,4, on CUDA 1,4,16,64"
+        "--frames", type=whole_numbers, metavar="N,N", help="of whole models; default 1,4, on CUDA 1,4,16,64"
     )
     mixers.add_argument("--at", type=whole_number, default=1024, metavar="L", help="length of the sweep mini-batch")
     mixers.add_argument(
-        "--phases", type=_words, default=["forward", "training"], metavar="A,B", help="forward,training"
+        "--phases", type=_names, default=["forward", "training"], metavar="A,B", help="forward,training"
     )
-    mixers.add_argument("--modes", type=_words, default=["eager"], metavar="A,B", help="eager, compiled, graph (CUDA)")
+    mixers.add_argument("--modes", type=_names, default=["eager"], metavar="A,B", help="eager, compiled, graph (CUDA)")
     mixers.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), help="default bfloat16 on CUDA")
     mixers.add_argument("--model", default="au-ttt", help="plugin of the level model; it must have a setting 'mixer'")
     mixers.add_argument("--seconds", type=_amount, default=0.3, metavar="S", help="budget of one timing")
@@ -81,8 +82,8 @@ def handle(args: argparse.Namespace) -> int:
     out = args.out or Path("runs/scaling") / f"mixers-{args.device}.jsonl"
     options = Options(
         args.device,
-        phases=_known("--phases", args.phases, ("forward", "training")),
-        modes=_known("--modes", args.modes, ("eager", "compiled") + (("graph",) if args.device == "cuda" else ())),
+        phases=chosen("--phases", args.phases, ("forward", "training")),
+        modes=chosen("--modes", args.modes, ("eager", "compiled") + (("graph",) if args.device == "cuda" else ())),
         seconds=args.seconds,
         limit_s=args.limit,
         jobs=args.jobs or (8 if args.device == "cuda" else min(4, os.cpu_count() or 1)),
@@ -93,7 +94,7 @@ def handle(args: argparse.Namespace) -> int:
     if not cases:
         raise UsageError("scale: nothing to measure: none of these mixers lies on these sweeps at these levels")
     with ends_on_sigterm("run the same command again to go on"):
-        points = run_suite(cases, out, options, tell=lambda point: say(args, _line(point)))
+        points = run_suite(cases, out, options, tell=lambda point: say(args, _line(point)), remark=partial(say, args))
     page, no_pictures = write_scaling(out)
     if no_pictures:
         say(args, f"{page} has no pictures: {no_pictures}")
@@ -113,14 +114,14 @@ def _cases(args: argparse.Namespace) -> list[Case]:
     sweeps = args.sweeps or ["length", *(["tokens"] if cuda else []), "mini-batch", "frames"]
     defaults = CUDA_LENGTHS if cuda else CPU_LENGTHS
     cases: list[Case] = []
-    for level in _known("--levels", args.levels, LEVELS):
+    for level in chosen("--levels", args.levels, LEVELS):
         names = [name for name in args.mixers or mixer_names(level) if args.mixers is None or _has(level, name, args)]
         absent = {name: reason for name in names if (reason := missing(level, name))}
         for name, reason in absent.items():
             say(args, f"{level} {name} left out: {reason}")
         cases += plan(
             {level: [name for name in names if name not in absent]},
-            sweeps=_known("--sweeps", sweeps, ("length", "tokens", "mini-batch", "frames")),
+            sweeps=chosen("--sweeps", sweeps, ("length", "tokens", "mini-batch", "frames")),
             lengths=args.lengths or defaults[level],
             tokens=args.tokens,
             mini_batches=args.mini_batches,
@@ -156,20 +157,11 @@ def _line(point: Point) -> str:
     return f"{point.level:6}{point.mixer:11}{size:34}{point.phase:9}{point.mode:9}{point.status}{time} {point.note}"
 
 
-def _known(option: str, given: list[str], known: tuple[str, ...]) -> Any:
-    from auharness.errors import UsageError, near
-
-    for word in given:
-        if word not in known:
-            raise UsageError(f"{option}: no '{word}'{near(word, known)} (choose from {', '.join(known)})")
-    return given
-
-
-def _words(text: str) -> list[str]:
-    words = [word.strip() for word in text.split(",") if word.strip()]
-    if not words:
+def _names(text: str) -> list[str]:
+    names = words(text)
+    if not names:
         raise argparse.ArgumentTypeError("expected names separated by commas, got none")
-    return words
+    return names
 
 
 def _amount(text: str) -> float:
@@ -182,9 +174,5 @@ def _amount(text: str) -> float:
     return amount
 
 
-def _numbers(text: str) -> list[int]:
-    return [whole_number(word) for word in _words(text)]
-
-
 def _sizes(text: str) -> list[int | str]:
-    return [word if word == "L" else whole_number(word) for word in _words(text)]
+    return [word if word == "L" else whole_number(word) for word in _names(text)]

@@ -20,11 +20,12 @@ from auharness.errors import InconclusiveError, UsageError
 from auharness.gate.policy import AccuracyPolicy, RowPolicy
 from auharness.gate.verdict import Verdict
 from auharness.leaderboard.entries import Entry, newest, read_entries
-from auharness.leaderboard.rows import CLIPS_SUMMED, flat_settings, paired_counts
+from auharness.leaderboard.rows import CLIPS_SUMMED, paired_counts
 from auharness.metrics import FoldCounts, Metric, aggregate, metric
 from auharness.results.schema import RunRecord
 from auharness.results.store import iter_runs
 from auharness.scoring import fold_counts
+from auharness.settings import flat_settings
 from auharness.statistics import compare
 
 __all__ = ["AccuracyCheck", "check_accuracy", "compare_counts", "judge_difference"]

@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,6 +15,7 @@ from auharness.leaderboard.memory import Memory
 from auharness.metrics import FoldCounts, metric
 from auharness.results.looks import PartKey, part_key
 from auharness.scoring import Score, clip_folds, score_units
+from auharness.settings import flat_settings
 from auharness.statistics import Interval, shared_ranks
 
 __all__ = [
@@ -22,7 +23,6 @@ __all__ = [
     "CLIPS_SUMMED",
     "BoardRow",
     "BoardTable",
-    "flat_settings",
     "make_tables",
     "paired_counts",
     "setting_text",
@@ -199,15 +199,6 @@ def _differences(entries: Sequence[Entry]) -> dict[str, str]:
                 texts.append(f"weights={twin.first.weights_sha256[:8] or 'none'}")
             found[twin.folder] = ", ".join(texts)
     return found
-
-
-def flat_settings(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield dotted setting and value of nested settings."""
-    for key, value in settings.items():
-        if isinstance(value, Mapping):
-            yield from flat_settings(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def setting_text(key: str, value: object) -> str:

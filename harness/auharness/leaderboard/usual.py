@@ -6,8 +6,7 @@ from typing import Any
 
 from auharness import registry
 from auharness.errors import AuharnessError, UsageError
-from auharness.leaderboard.rows import flat_settings
-from auharness.settings import resolve
+from auharness.settings import flat_settings, resolve
 
 __all__ = ["data_settings", "own_settings", "usual_settings"]
 

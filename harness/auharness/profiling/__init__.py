@@ -5,7 +5,7 @@ random numbers; the step is the one that training takes.
 """
 
 from auharness.profiling.memory_timeline import MemoryTimeline, read_timeline
-from auharness.profiling.op_table import OpRow, table_csv, table_markdown
+from auharness.profiling.op_table import OpRow, table_cells, table_csv, table_markdown
 from auharness.profiling.recording import Recording, record_steps
 from auharness.profiling.report import Options, Profile, profile_model
 from auharness.profiling.step import PHASES, SPAN, Phase, make_step
@@ -23,6 +23,7 @@ __all__ = [
     "profile_model",
     "read_timeline",
     "record_steps",
+    "table_cells",
     "table_csv",
     "table_markdown",
 ]

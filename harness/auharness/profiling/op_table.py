@@ -10,7 +10,7 @@ from torch.autograd.profiler_util import FunctionEventAvg
 
 from auharness.profiling.step import SPAN
 
-__all__ = ["OpRow", "make_rows", "table_csv", "table_markdown"]
+__all__ = ["OpRow", "make_rows", "table_cells", "table_csv", "table_markdown"]
 
 _STEP = "ProfilerStep"
 
@@ -63,17 +63,25 @@ def table_csv(rows: Sequence[OpRow]) -> str:
     return stream.getvalue()
 
 
-def table_markdown(rows: Sequence[OpRow], *, most: int = 20) -> str:
-    """Return the first rows as a markdown table; the column of CUDA stands only where it has times."""
+def table_cells(rows: Sequence[OpRow], *, most: int) -> tuple[list[str], list[list[str]]]:
+    """Return the head and the first rows of a table to be read; the column of CUDA stands only where it has times."""
     cuda = any(row.self_cuda_ms for row in rows)
     head = ["operator", "kind", "calls", "self CPU ms", *(["self CUDA ms"] if cuda else []), "share"]
-    lines = [f"| {' | '.join(head)} |", f"|---|---|{'---:|' * (len(head) - 2)}"]
+    lines = []
     for row in rows[:most]:
-        name = row.name.replace("|", "\\|")
         times = [f"{row.self_cpu_ms:.3f}", *([f"{row.self_cuda_ms:.3f}"] if cuda else [])]
-        cells = [f"`{name}`", row.kind, f"{row.calls:g}", *times, f"{100 * row.share:.1f} %"]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+        lines.append([row.name, row.kind, f"{row.calls:g}", *times, f"{100 * row.share:.1f} %"])
+    return head, lines
+
+
+def table_markdown(rows: Sequence[OpRow], *, most: int = 20) -> str:
+    """Return the first rows as a markdown table."""
+    head, lines = table_cells(rows, most=most)
+    found = [f"| {' | '.join(head)} |", f"|---|---|{'---:|' * (len(head) - 2)}"]
+    for name, *cells in lines:
+        safe = name.replace("|", "\\|")
+        found.append(f"| `{safe}` | {' | '.join(cells)} |")
+    return "\n".join(found)
 
 
 def _row(event: Any, steps: int, all_cpu: float, all_cuda: float) -> OpRow:

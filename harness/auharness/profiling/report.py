@@ -21,7 +21,7 @@ from auharness.profiling.op_table import OpRow, make_rows, table_csv, table_mark
 from auharness.profiling.recording import Recording, record_steps
 from auharness.profiling.step import Phase, make_step
 from auharness.results.atomic import write_bytes, write_json
-from auharness.scaling.machine import describe
+from auharness.scaling.machine import check_device, describe
 
 __all__ = ["Options", "Profile", "profile_model"]
 
@@ -59,14 +59,15 @@ def profile_model(plugin: ModelPlugin, options: Options, folder: Path) -> Profil
     Args:
         plugin: the model with its settings.
         options: what to profile.
-        folder: where the files go.
+        folder: where the files go; it is made with the first of them.
 
     Raises:
         DataError: there is no such device, memory does not suffice, or weights or a package are missing.
         UsageError: the phase is training and nothing learns by gradients.
     """
-    if options.device.type == "cuda" and not torch.cuda.is_available():
-        raise DataError("profile: --device cuda, but torch sees no CUDA device; run 'auharness doctor', or use cpu")
+    check_device(options.device, command="profile")
+    plugin.check_ready(origin="synthetic", weights=True)  # random ones stand for a file
+    plugin.fetch()
     worker = f"{plugin.name}-{options.preset.replace(',', '-')}-{options.phase}-{options.device.type}"
     try:
         step = make_step(plugin, phase=options.phase, device=options.device, batch=options.batch)

@@ -7,7 +7,7 @@ from pathlib import Path
 from auharness.errors import PluginError
 from auharness.registry.names import KINDS, find_spec, offers, require
 
-__all__ = ["culprit", "plugin_digest", "source_digest", "source_file"]
+__all__ = ["code_digest", "culprit", "plugin_digest", "source_digest", "source_file"]
 
 
 def source_file(kind: str, name: str) -> Path:
@@ -31,7 +31,22 @@ def source_digest(kind: str, name: str) -> str:
         UsageError: if no plugin has the name.
         PluginError: if two packages offer the name, or its module does not exist.
     """
-    return _digest(source_file(kind, name))
+    return code_digest(source_file(kind, name))
+
+
+def code_digest(file: Path) -> str:
+    """Return the sha256 of a module and the csv table of the same name, or of all of a package by its `__init__.py`."""
+    if file.name == "__init__.py":
+        found = [path for path in file.parent.rglob("*") if path.suffix in {".py", ".csv"}]
+        files = sorted(found, key=lambda path: path.relative_to(file.parent).as_posix())
+    else:
+        files = [path for path in (file, file.with_suffix(".csv")) if path.is_file()]
+    digest = hashlib.sha256()
+    for path in files:
+        # name and length first, so that bytes moved from one file to another are seen
+        digest.update(f"{path.relative_to(file.parent).as_posix()}\0{path.stat().st_size}\0".encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def plugin_digest(plugin: type) -> str:
@@ -47,7 +62,7 @@ def plugin_digest(plugin: type) -> str:
     file = getattr(sys.modules.get(home), "__file__", None)
     if file is None:
         raise PluginError(f"class {plugin.__name__}: module {home} is no file, so its source cannot be recorded")
-    return _digest(Path(file))
+    return code_digest(Path(file))
 
 
 def culprit(error: BaseException, source: Path | None = None) -> str:
@@ -72,17 +87,3 @@ def _home(plugin: type) -> str:
     name = getattr(plugin, "name", "")
     modules = [offer.module for kind in KINDS for offer in offers(kind).get(name, ())]
     return next((m for m in modules if f"{plugin.__module__}.".startswith(f"{m}.")), plugin.__module__)
-
-
-def _digest(file: Path) -> str:
-    if file.name == "__init__.py":
-        found = [path for path in file.parent.rglob("*") if path.suffix in {".py", ".csv"}]
-        files = sorted(found, key=lambda path: path.relative_to(file.parent).as_posix())
-    else:
-        files = [path for path in (file, file.with_suffix(".csv")) if path.is_file()]
-    digest = hashlib.sha256()
-    for path in files:
-        # name and length first, so that bytes moved from one file to another are seen
-        digest.update(f"{path.relative_to(file.parent).as_posix()}\0{path.stat().st_size}\0".encode())
-        digest.update(path.read_bytes())
-    return digest.hexdigest()

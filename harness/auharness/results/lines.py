@@ -8,11 +8,25 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from auharness.errors import IntegrityError
+from auharness.errors import DataError, IntegrityError
 
-__all__ = ["append_lines", "lines_text", "read_lines"]
+__all__ = ["append_lines", "check_lines", "lines_text", "read_lines"]
 
 Row = TypeVar("Row", bound=BaseModel)
+
+
+def check_lines(path: Path, *, command: str) -> None:
+    """Have the file there before anything is measured.
+
+    Raises:
+        DataError: it cannot be written.
+    """
+    try:
+        append_lines(path, [])
+    except OSError as error:
+        raise DataError(
+            f"{command}: {path} cannot be written ({error.strerror}); give another file with --out"
+        ) from None
 
 
 def append_lines(path: Path, rows: Iterable[BaseModel]) -> None:

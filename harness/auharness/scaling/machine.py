@@ -9,16 +9,27 @@ from pathlib import Path
 import torch
 
 from auharness.efficiency.timing import measure_time
+from auharness.errors import DataError
 from auharness.ops.backends import needs
 from auharness.scaling.records import Machine, Peaks
 
-__all__ = ["describe", "measure_peaks"]
+__all__ = ["check_device", "describe", "measure_peaks"]
 
 PACKAGES = ("auharness", "torch", "triton", "numba", "fla-core", "mamba-ssm", "flash-attn")
 _EXP_PER_CLOCK = 16
 """Exponentials per clock and multiprocessor, CUDA C Programming Guide, table of arithmetic throughput."""
 _MULTIPLY_ADDS_PER_EXP = 8
 """On a CPU, which has no instruction for it: a polynomial of degree 6 for float32, two to reduce the argument."""
+
+
+def check_device(device: torch.device, *, command: str) -> None:
+    """Refuse a device that is not there.
+
+    Raises:
+        DataError: it is CUDA, and there is none.
+    """
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise DataError(f"{command}: --device cuda, but torch sees no CUDA device; run 'auharness doctor', or use cpu")
 
 
 def describe(device: torch.device) -> Machine:

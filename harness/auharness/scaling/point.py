@@ -5,24 +5,22 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from auharness.results.lines import append_lines, read_lines
 from auharness.scaling.case import Case, Level, Mode, Phase, Sweep
-from auharness.scaling.records import Machine, Peaks
+from auharness.scaling.records import Peaks, Timed
 
 __all__ = ["Point", "Status", "append_points", "make_point", "read_points"]
 
 Status = Literal["ok", "out of memory", "time limit", "killed", "wrong", "failed"]
 
 
-class Point(BaseModel):
+class Point(Timed):
     """A case in one pass and mode on one machine; times and bytes are those of one call.
 
     Everything but `ok` has no time: that a size does not run is a result too.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: Literal[1] = 1
     level: Level
@@ -40,15 +38,6 @@ class Point(BaseModel):
     note: str = ""
     model: str = ""
     """Plugin that was measured, models only."""
-    limit_s: float | None = None
-    """The limit that was too short, where the status says so."""
-    backend: dict[str, str] = {}
-    """Operator -> backend that computed it."""
-    best_ms: float | None = None
-    p50_ms: float | None = None
-    p95_ms: float | None = None
-    samples: int = 0
-    clock: str = ""
     peak_bytes: int | None = None
     """Above inputs and parameters."""
     saved_bytes: int | None = None
@@ -60,7 +49,6 @@ class Point(BaseModel):
     error: float | None = None
     """Relative distance from the reference, operators only."""
     peaks: Peaks | None = None
-    machine: Machine
 
     @property
     def case(self) -> Case:
@@ -71,17 +59,6 @@ class Point(BaseModel):
     def key(self) -> tuple[Any, ...]:
         """What a suite measures once on a machine; a point of the same key replaces the earlier one."""
         return (self.case, self.model, self.phase, self.mode, self.machine.kind, self.machine.device)
-
-    def settles(self, machine: Machine, *, limit_s: float) -> bool:
-        """Whether measuring again on this machine, under this limit, would tell nothing new.
-
-        What broke is tried again, and everything after a change of versions.
-        """
-        if self.machine != machine:
-            return False
-        if self.status == "time limit":
-            return (self.limit_s or 0.0) >= limit_s
-        return self.status in ("ok", "out of memory")
 
 
 def make_point(case: Case, **fields: Any) -> Point:

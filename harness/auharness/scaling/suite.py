@@ -1,13 +1,9 @@
 """The suite: worker processes measure the cases, every point is on disk before the next, what is there is kept."""
 
-import json
-import os
-import subprocess
-import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from itertools import groupby
@@ -17,10 +13,12 @@ from typing import Any
 import torch
 
 from auharness.errors import DataError
+from auharness.results.lines import check_lines
 from auharness.scaling.case import Case, Mode, Phase
-from auharness.scaling.limit import Limit
-from auharness.scaling.machine import describe
+from auharness.scaling.code import code_digests
+from auharness.scaling.machine import check_device, describe
 from auharness.scaling.point import Point, Status, append_points, make_point, read_points
+from auharness.scaling.process import Process, started
 from auharness.scaling.records import Machine
 
 __all__ = ["Options", "run_suite"]
@@ -31,8 +29,6 @@ START_S = 120.0
 """Seconds that a worker gets to start, compile and wait for its turn, besides the limit of a case."""
 _POOL = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40)}
 """glibc keeps freed memory, as torch's pool on a GPU does: fetching large tensors anew is not a mixer's cost."""
-_OUT_OF_MEMORY = 137
-"""Exit status of a process that the kernel killed, as shells print it."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +50,12 @@ class Options:
 
 
 def run_suite(
-    cases: Sequence[Case], path: Path, options: Options, *, tell: Callable[[Point], None] = lambda point: None
+    cases: Sequence[Case],
+    path: Path,
+    options: Options,
+    *,
+    tell: Callable[[Point], None] = lambda point: None,
+    remark: Callable[[str], None] = lambda text: None,
 ) -> list[Point]:
     """Measure the cases that `path` does not hold yet and return the points of all of them.
 
@@ -65,36 +66,47 @@ def run_suite(
         path: file of points, extended point by point.
         options: device, phases, modes and budgets.
         tell: called with every new point, from one thread at a time.
+        remark: called once if points are measured again because code was edited.
 
     Raises:
         DataError: if there is no such device.
     """
     device = torch.device(options.device)
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise DataError("scale: --device cuda, but torch sees no CUDA device; run 'auharness doctor', or use cpu")
+    check_device(device, command="scale")
+    check_lines(path, command="scale")
     machine = describe(device)
-    settled = {point.key for point in read_points([path]) if point.settles(machine, limit_s=options.limit_s)}
+    codes = code_digests({_model(case, options) for case in cases})
     every = [(phase, mode) for phase in options.phases for mode in options.modes]
-    ways = {case: [way for way in every if _key(case, way, options, machine) not in settled] for case in cases}
-    try:
-        append_points(path, [])
-    except OSError as error:
-        raise DataError(f"scale: {path} cannot be written ({error.strerror}); give another file with --out") from None
-    with tempfile.TemporaryDirectory() as folder:
-        file = _File(path, tell)
-        until = time.monotonic() + options.deadline_s
-        open_cases = [case for case in cases if ways[case]]
-        jobs = [
-            _Worker({case: ways[case] for case in group}, options, machine, file=file, folder=Path(folder), until=until)
-            for group in _groups(open_cases, device.type == "cuda")
-        ]
-        _run_all(jobs, max(1, options.jobs))
     asked = {_key(case, way, options, machine) for case in cases for way in every}
+    there = [point for point in read_points([path]) if point.key in asked]
+    edited = sum(point.code != codes[point.model] for point in there)
+    limit = options.limit_s
+    settled = {point.key for point in there if point.settles(machine, limit_s=limit, code=codes[point.model])}
+    ways = {case: [way for way in every if _key(case, way, options, machine) not in settled] for case in cases}
+    if edited:
+        remark(f"{edited} points in {path} are of other code; measured again")
+    _measure({case: left for case, left in ways.items() if left}, options, machine, file=_File(path, codes, tell))
     return [point for point in read_points([path]) if point.key in asked]
 
 
+def _measure(
+    ways: Mapping[Case, list[tuple[Phase, Mode]]], options: Options, machine: Machine, *, file: "_File"
+) -> None:
+    until = time.monotonic() + options.deadline_s
+    with tempfile.TemporaryDirectory() as folder:
+        jobs = [
+            _Worker({case: ways[case] for case in group}, options, machine, file=file, folder=Path(folder), until=until)
+            for group in _groups(list(ways), machine.kind == "cuda")
+        ]
+        _run_all(jobs, max(1, options.jobs))
+
+
 def _key(case: Case, way: tuple[Phase, Mode], options: Options, machine: Machine) -> tuple[Any, ...]:
-    return (case, options.model if case.level == "model" else "", *way, machine.kind, machine.device)
+    return (case, _model(case, options), *way, machine.kind, machine.device)
+
+
+def _model(case: Case, options: Options) -> str:
+    return options.model if case.level == "model" else ""
 
 
 def _run_all(jobs: "list[_Worker]", at_once: int) -> None:
@@ -121,10 +133,11 @@ def _groups(cases: Sequence[Case], each: bool) -> list[list[Case]]:
 class _File:
     """The file of points, written by one thread at a time."""
 
-    def __init__(self, path: Path, tell: Callable[[Point], None]) -> None:
-        self._path, self._tell, self._lock = path, tell, threading.Lock()
+    def __init__(self, path: Path, codes: Mapping[str, str], tell: Callable[[Point], None]) -> None:
+        self._path, self._codes, self._tell, self._lock = path, codes, tell, threading.Lock()
 
     def add(self, point: Point) -> None:
+        point = point.model_copy(update={"code": self._codes[point.model]})
         with self._lock:
             append_points(self._path, [point])
             self._tell(point)
@@ -146,11 +159,10 @@ class _Worker:
         self.ways, self.options, self.machine, self.file = ways, options, machine, file
         self.cases = list(ways)
         self.lock = str(folder / "turn") if machine.kind == "cuda" else ""
-        self.folder = folder
         self.until = until
         self.seen: set[tuple[Case, Phase, Mode]] = set()
         self.stopped = False
-        self.process: subprocess.Popen[str] | None = None
+        self.process: Process | None = None
 
     def run(self) -> None:
         """Measure all cases, unless it is too late to begin."""
@@ -175,8 +187,8 @@ class _Worker:
     def _report(self, case: Case, status: Status, note: str) -> None:
         """Say of all that was not measured of a case why it was not."""
         limit = self.options.limit_s if status == "time limit" else None
-        model = self.options.model if case.level == "model" else ""
-        fields: dict[str, Any] = {"status": status, "note": note, "limit_s": limit, "model": model}
+        fields: dict[str, Any] = {"status": status, "note": note, "limit_s": limit}
+        fields["model"] = _model(case, self.options)
         for phase, mode in self.ways[case]:
             if (case, phase, mode) not in self.seen:
                 self._add(make_point(case, phase=phase, mode=mode, machine=self.machine, **fields))
@@ -187,64 +199,41 @@ class _Worker:
 
     def _serve(self) -> tuple[Case | None, Status, str]:
         """Run one process; return the case that ended it and how, or None when all are measured."""
-        with tempfile.TemporaryFile("w+", dir=self.folder, encoding="utf-8") as errors:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "auharness.scaling.worker"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                text=True,
-                env={**_POOL, **os.environ},
-                start_new_session=True,  # an interrupt from the terminal is for this process to pass on
-            )
-            self.process, clock = process, Limit(process, START_S)
-            case: Case | None = None
-            limit = self.options.limit_s + COMPILE_S * ("compiled" in self.options.modes)
-            try:
-                for line in self._lines(process):
-                    if "begin" in line:
-                        if time.monotonic() > self.until:
-                            return None, "ok", ""
-                        case = self.cases[line["begin"]]
-                        clock.set(START_S + self.options.limit_s)
-                    elif "timed" in line:
-                        clock.set(limit)
-                    elif "point" in line:
-                        self._add(Point.model_validate(line["point"]))
-                        clock.set(limit)
-                    elif case is not None:
-                        self._report(case, "failed", line["reason"])
-                code = process.wait()
-            finally:
-                clock.cancel()
-                process.kill()
-                process.wait()
-            if code == 0 or self.stopped:
+        options, case = self.options, None
+        limit = options.limit_s + COMPILE_S * ("compiled" in options.modes)
+        with started("auharness.scaling.worker", seconds=START_S, environment=_POOL) as worker:
+            self.process = worker
+            for line in worker.answers(self._job()):
+                if "begin" in line:
+                    if time.monotonic() > self.until:
+                        return None, "ok", ""
+                    case = self.cases[line["begin"]]
+                    worker.clock.set(START_S + options.limit_s)
+                elif "timed" in line:
+                    worker.clock.set(limit)
+                elif "point" in line:
+                    self._add(Point.model_validate(line["point"]))
+                    worker.clock.set(limit)
+                elif case is not None:
+                    self._report(case, "failed", line["reason"])
+            if worker.wait() == 0 or self.stopped:
                 return None, "ok", ""
-            if clock.over:
-                return case, "time limit", f"stopped after {self.options.limit_s:.0f} s"
+            if worker.clock.over:
+                return case, "time limit", f"stopped after {options.limit_s:.0f} s"
             if case is None:
-                errors.seek(0)
-                last = (errors.read().strip().splitlines() or [f"exit {code}"])[-1]
-                raise DataError(f"scale: the worker does not start: {last}; run 'auharness doctor'")
+                raise DataError(f"scale: the worker does not start: {worker.last_words()}; run 'auharness doctor'")
             return (
                 case,
                 "killed",
-                "the process died: out of memory?" if code in (-9, _OUT_OF_MEMORY) else f"exit {code}",
+                "the process died: out of memory?" if worker.was_killed() else f"exit {worker.wait()}",
             )
 
-    def _lines(self, process: "subprocess.Popen[str]") -> Iterator[dict[str, Any]]:
-        assert process.stdin is not None and process.stdout is not None
-        options = self.options
-        job = {
-            "device": options.device,
+    def _job(self) -> dict[str, Any]:
+        return {
+            "device": self.options.device,
             "cases": [asdict(case) for case in self.cases],
             "ways": [self.ways[case] for case in self.cases],
-            "seconds": options.seconds,
-            "model": options.model,
+            "seconds": self.options.seconds,
+            "model": self.options.model,
             "lock": self.lock,
         }
-        process.stdin.write(json.dumps(job) + "\n")
-        process.stdin.close()
-        for line in process.stdout:
-            yield json.loads(line)

@@ -10,6 +10,15 @@ The same setting `recipe.epochs` in each place:
 """
 
 from auharness.settings.resolving import Resolved, default_preset, resolve
-from auharness.settings.sources import environment_settings, parse_set, read_toml, refuse_unending
+from auharness.settings.sources import environment_settings, flat_settings, parse_set, read_toml, refuse_unending
 
-__all__ = ["Resolved", "default_preset", "environment_settings", "parse_set", "read_toml", "refuse_unending", "resolve"]
+__all__ = [
+    "Resolved",
+    "default_preset",
+    "environment_settings",
+    "flat_settings",
+    "parse_set",
+    "read_toml",
+    "refuse_unending",
+    "resolve",
+]

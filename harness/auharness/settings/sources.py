@@ -2,13 +2,13 @@
 
 import math
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from auharness.errors import UsageError, near
 
-__all__ = ["environment_settings", "parse_set", "read_toml", "refuse_unending"]
+__all__ = ["environment_settings", "flat_settings", "parse_set", "read_toml", "refuse_unending"]
 
 ENVIRONMENT_PREFIX = "AUHARNESS_SET__"
 TABLES = ("model", "data", "data_roots", "run")
@@ -35,6 +35,19 @@ def parse_set(assignments: Sequence[str], *, flag: str = "--set") -> dict[str, A
         _put(nested, key, _toml_value(value.strip()))
     refuse_unending(nested, "--set ")
     return nested
+
+
+def flat_settings(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield dotted setting and value of nested settings.
+
+    >>> dict(flat_settings({"recipe": {"epochs": 6}, "mixer": "attention"}))
+    {'recipe.epochs': 6, 'mixer': 'attention'}
+    """
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from flat_settings(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def refuse_unending(values: object, place: str) -> None:

@@ -12,6 +12,8 @@ from auharness.bench.rows import Count, Time, read_rows
 from auharness.bench.suite import Options, run_bench
 from auharness.bench.summary import broken, speeds
 from auharness.errors import DataError, IntegrityError
+from auharness.results.lines import lines_text
+from auharness.scaling import process
 
 CASE = Case("small-cnn", ("tiny",), "bp4d")
 POINT = {"best_ms": 1.0, "p50_ms": 1.0, "p95_ms": 2.0, "samples": 9, "clock": "cpu time"}
@@ -26,18 +28,18 @@ def worker(monkeypatch, tmp_path):
         head = "import json, sys, os, time\nJOB = json.loads(sys.stdin.readline())\n"
         head += "def say(**line): print(json.dumps(line), flush=True)\n"
         path.write_text(head + script, encoding="utf-8")
-        real = suite.subprocess.Popen
+        real = process.subprocess.Popen
         monkeypatch.setattr(
-            suite.subprocess, "Popen", lambda command, **options: real([sys.executable, str(path)], **options)
+            process.subprocess, "Popen", lambda command, **options: real([sys.executable, str(path)], **options)
         )
 
     return replace
 
 
-def run(tmp_path, *cases, told=None, **options):
+def run(tmp_path, *cases, told=None, remark=lambda text: None, **options):
     given = {"modes": ("eager",), "batches": (1, 2, 4, 8), "seconds": 0.0, **options}
     tell = (lambda row: None) if told is None else told.append
-    return run_bench(cases or (CASE,), tmp_path / "rows.jsonl", Options(**given), tell=tell)
+    return run_bench(cases or (CASE,), tmp_path / "rows.jsonl", Options(**given), tell=tell, remark=remark)
 
 
 def times(rows):
@@ -57,6 +59,31 @@ def test_a_model_is_counted_and_timed_and_not_measured_again(tmp_path):
     assert run(tmp_path, batches=(1,), told=told) == rows == read_rows([tmp_path / "rows.jsonl"])
     assert len(told) == 2
     assert len((tmp_path / "rows.jsonl").read_text().splitlines()) == 2  # nothing was written twice
+
+
+def test_times_of_other_code_are_taken_again_and_it_is_said_once(edited_plugin, worker, tmp_path):
+    worker(f"say(built=True)\nsay(point={POINT!r})")
+    other, remarks = Case("pixel-probe", ("tiny",), "bp4d"), []
+    first = run(tmp_path, CASE, other, batches=(1, 2), remark=remarks.append)
+    edited_plugin("small-cnn")
+    worker(f"say(built=True)\nsay(point={POINT | {'p50_ms': 3.0}!r})")
+    again = run(tmp_path, CASE, other, batches=(1, 2), remark=remarks.append)
+    assert [(row.model, row.p50_ms) for row in again if isinstance(row, Time)] == [
+        *[("small-cnn", 3.0)] * 2,
+        *[("pixel-probe", 1.0)] * 2,
+    ]
+    assert remarks == [f"small-cnn tiny bp4d: times in {tmp_path / 'rows.jsonl'} are of other code; measured again"]
+    assert len({row.code for row in (*first, *again)}) == 3 and all(row.code for row in again)
+    assert read_rows([tmp_path / "rows.jsonl"]) == again
+
+
+def test_a_row_that_does_not_know_its_code_is_measured_again(worker, tmp_path):
+    worker(f"say(built=True)\nsay(point={POINT!r})")
+    path = tmp_path / "rows.jsonl"
+    rows = run(tmp_path, batches=(1,))
+    path.write_text(lines_text(row.model_copy(update={"code": ""}) for row in rows))
+    assert not any(row.code for row in read_rows([path]))
+    assert run(tmp_path, batches=(1,)) == rows == read_rows([path])
 
 
 def test_counting_alone_starts_no_process(tmp_path, worker):

@@ -48,7 +48,30 @@ def test_growth_stands_beside_each_side_and_a_refused_one_breaks_nothing(command
     assert answer.code == 0
     assert "1.00x" in answer.out
     assert "4.18x" in answer.out  # 4 in the projections, 16 in the scores of attention
-    assert "refused: the crop of 100 px is no multiple of the patch of 16 px" in answer.out
+    refused = "the crop of 100 px is no multiple of the patch of 16 px; set preprocess.crop or patch"
+    note = f"vit-s16 paper bp4d 100 px: refused: {refused}; give another size than --input 100"
+    assert note in answer.out.splitlines()
+
+
+@pytest.mark.parametrize(("side", "bound"), [(8, "greater than or equal to 16"), (9000, "less than or equal to 4096")])
+def test_a_size_out_of_range_is_named_with_its_range_and_the_model(command, tmp_path, side, bound):
+    words = ["bench", "cnn3d", "--input", f"{side},64", "--counts-only", "--quiet"]
+    answer = command(*words, "--out", tmp_path / "rows.jsonl")
+    assert answer.code == 0
+    (line,) = [line for line in answer.out.splitlines() if "refused" in line]
+    each = [f"preprocess.{name} is {side} (--input), expected {bound}" for name in ("resize", "crop")]
+    assert line == f"cnn3d paper casme2 {side} px: refused: {'; '.join(each)}; give another size than --input {side}"
+
+
+def test_times_of_other_code_are_said_to_be_taken_again(command, edited_plugin, monkeypatch, tmp_path):
+    from auharness.bench import suite
+
+    monkeypatch.setattr(suite._Timer, "_serve", lambda timer, mode, batch: timer._time(mode, batch, status="ok"))
+    words = ["bench", "small-cnn", "--preset", "tiny", "--batches", "1,2", "--out", tmp_path / "rows.jsonl"]
+    assert "other code" not in command(*words).err + command(*words).err
+    edited_plugin("small-cnn")
+    assert command(*words).err.count("are of other code; measured again") == 1
+    assert "other code" not in command(*words).err
 
 
 def test_labels_of_every_data_set_that_a_model_accepts(command, tmp_path):

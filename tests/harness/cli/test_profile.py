@@ -1,8 +1,11 @@
 import json
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import torch
+
+from auharness import registry
 
 MODEL = ["profile", "small-cnn", "--preset", "tiny", "--device", "cpu", "--batch", "2", "--steps", "1"]
 
@@ -49,6 +52,34 @@ def test_a_wrong_word_is_one_line(command, tmp_path, words, code, message):
     answer = command("profile", *words, "--out", tmp_path / "out")
     assert answer.code == code
     assert message in answer.err and answer.err.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_weights_that_are_not_here_are_one_line_before_the_network_is_built(command, monkeypatch, tmp_path):
+    plugin = registry.load("model", "small-cnn")
+    monkeypatch.setattr(plugin, "missing", lambda self: "small-cnn: its weights are not on this machine; fetch them")
+    monkeypatch.setattr(plugin, "build", lambda self, task: pytest.fail("built without its weights"))
+    answer = command(*MODEL, "--out", tmp_path / "deep" / "out")
+    assert answer.code == 3
+    assert answer.err == "auharness: error: small-cnn: its weights are not on this machine; fetch them\n"
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(find_spec("transformers") is None or find_spec("peft") is None, reason="needs `hf`")
+@pytest.mark.parametrize("model", ["au-llm", "hga-agssm"])
+def test_a_hub_that_cannot_be_reached_is_asked_once(command, monkeypatch, tmp_path, model):
+    asked = []
+
+    def unreachable(source, **options):
+        asked.append(source)
+        raise FileNotFoundError(f"no such repository {source}")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", unreachable)
+    answer = command("profile", model, "--device", "cpu", "--out", tmp_path / "out")
+    assert answer.code == 3
+    assert answer.err.count("\n") == 1 and "--set init=none" in answer.err
+    assert 0 < len(asked) <= 2  # for a copy on this machine, then for the hub's
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_folder_that_cannot_be_written_is_one_line_before_anything_is_measured(command, tmp_path):

@@ -1,6 +1,7 @@
-"""Records of a run, and times of processes, both made up with known differences."""
+"""Records of a run, times of processes and files of benchmarks, made up with known differences; and git."""
 
 import json
+import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,14 @@ from auharness.results.schema import ClusterCounts, DataInfo, RunRecord, UnitRec
 from auharness.results.store import RunFolder
 
 Times = tuple[np.ndarray, np.ndarray]
+MACHINE = {
+    "node": "a",
+    "system": "Linux",
+    "machine": "x86_64",
+    "python_implementation": "CPython",
+    "python_version": "3.12.1",
+    "cpu": {"brand_raw": "X", "count": 2},
+}
 
 
 @pytest.fixture(scope="session")
@@ -35,6 +44,33 @@ def _process_times(
     logs += rng.normal(0, spread, count) + (rng.random(count) < 0.05) * rng.exponential(0.3, count)
     times = 0.01 * np.exp(logs).reshape(rounds, 4)
     return times[:, [0, 3]], times[:, [1, 2]] * (1 + slowdown)
+
+
+@pytest.fixture(scope="session")
+def write_session() -> Callable[..., Path]:
+    """Write a file of pytest-benchmark with one benchmark; see `_write_session`."""
+    return _write_session
+
+
+def _write_session(
+    path: Path, data: list[object], *, name: str = "scan", machine: Mapping[str, object] | None = None, **stats: object
+) -> Path:
+    """Write single times, and other statistics beside them; `machine` says how the machine differs from `MACHINE`."""
+    benchmark = {"name": name, "fullname": f"bench.py::{name}", "stats": {"data": data, **stats}}
+    path.write_text(json.dumps({"machine_info": {**MACHINE, **(machine or {})}, "benchmarks": [benchmark]}))
+    return path
+
+
+@pytest.fixture(scope="session")
+def git() -> Callable[..., str]:
+    """Run git in a folder as somebody; returns what it says."""
+
+    def run(folder: Path, *words: str) -> str:
+        who = ("-c", "user.name=Somebody", "-c", "user.email=somebody@example.org")
+        done = subprocess.run(["git", *who, *words], cwd=folder, check=True, capture_output=True, text=True)
+        return done.stdout.strip()
+
+    return run
 
 
 @pytest.fixture(scope="session")

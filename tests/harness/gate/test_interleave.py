@@ -1,3 +1,4 @@
+import os
 import sys
 import time
 from pathlib import Path
@@ -65,12 +66,24 @@ def test_a_process_that_fails_is_an_error_with_its_last_line(
 
 
 def test_a_process_that_hangs_is_ended_with_all_that_it_started(tmp_path: Path) -> None:
-    late = tmp_path / "late"
-    child = f"import time; time.sleep(2); open({str(late)!r}, 'w')"
+    held = tmp_path / "held"
+    os.mkfifo(held)
+    pipe = os.open(held, os.O_RDONLY | os.O_NONBLOCK)
+    child = f"import time; pipe = open({str(held)!r}, 'w'); time.sleep(60)"
     code = f"import subprocess, sys, time; subprocess.Popen([{sys.executable!r}, '-c', {child!r}]); time.sleep(60)"
     start = time.monotonic()
     with pytest.raises(DataError, match=r"took longer than 1 s"):
         take_sample(Command(title="it", argv=(*FAST, code)), Tree(tmp_path), time_limit_s=1)
     assert time.monotonic() - start < 30
-    time.sleep(2.5)
-    assert not late.exists()
+    while _is_held(pipe):
+        assert time.monotonic() - start < 40, "the child lives on"
+        time.sleep(0.01)
+    os.close(pipe)
+
+
+def _is_held(pipe: int) -> bool:
+    """Whether a process has the pipe open to write into it."""
+    try:
+        return os.read(pipe, 1) != b""
+    except BlockingIOError:
+        return True

@@ -1,8 +1,8 @@
-import json
 import math
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,20 +10,7 @@ import pytest
 from auharness.errors import DataError
 from auharness.gate.pytest_benchmark import other_machine, read_session
 
-MACHINE = {
-    "node": "a",
-    "system": "Linux",
-    "machine": "x86_64",
-    "python_implementation": "CPython",
-    "python_version": "3.12.1",
-    "cpu": {"brand_raw": "X", "count": 2},
-}
-
-
-def _write(path: Path, data: list[object], **stats: object) -> Path:
-    benchmark = {"name": "scan", "fullname": "bench.py::scan", "stats": {"data": data, **stats}}
-    path.write_text(json.dumps({"machine_info": MACHINE, "benchmarks": [benchmark]}))
-    return path
+Write = Callable[..., Path]
 
 
 def test_what_pytest_benchmark_writes_is_read(tmp_path: Path) -> None:
@@ -42,12 +29,14 @@ def test_what_pytest_benchmark_writes_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), None, "1.0", True])
-def test_a_time_that_is_no_number_makes_the_least_time_undefined(tmp_path: Path, bad: object) -> None:
-    assert math.isnan(read_session(_write(tmp_path / "a.json", [0.1, bad, 0.2])).best["bench.py::scan"])
+def test_a_time_that_is_no_number_makes_the_least_time_undefined(
+    write_session: Write, tmp_path: Path, bad: object
+) -> None:
+    assert math.isnan(read_session(write_session(tmp_path / "a.json", [0.1, bad, 0.2])).best["bench.py::scan"])
 
 
-def test_a_file_without_single_times_has_a_least_time(tmp_path: Path) -> None:
-    session = read_session(_write(tmp_path / "a.json", [], min=0.25))
+def test_a_file_without_single_times_has_a_least_time(write_session: Write, tmp_path: Path) -> None:
+    session = read_session(write_session(tmp_path / "a.json", [], min=0.25))
     assert (session.best, session.times) == ({"bench.py::scan": 0.25}, {"bench.py::scan": ()})
 
 
@@ -70,11 +59,12 @@ def test_another_file_is_refused(tmp_path: Path, text: str) -> None:
         ({"python_version": "3.12.9"}, ""),
     ],
 )
-def test_a_fingerprint_names_what_differs(tmp_path: Path, change: dict[str, object], named: str) -> None:
-    one = read_session(_write(tmp_path / "a.json", [0.1]))
-    content = json.loads((tmp_path / "a.json").read_text())
-    (tmp_path / "b.json").write_text(json.dumps({**content, "machine_info": {**MACHINE, **change}}))
-    assert other_machine(one.machine, read_session(tmp_path / "b.json").machine) == named
+def test_a_fingerprint_names_what_differs(
+    write_session: Write, tmp_path: Path, change: dict[str, object], named: str
+) -> None:
+    one = read_session(write_session(tmp_path / "a.json", [0.1]))
+    other = read_session(write_session(tmp_path / "b.json", [0.1], machine=change))
+    assert other_machine(one.machine, other.machine) == named
 
 
 def test_a_machine_that_is_not_told_is_another_one() -> None:

@@ -1,7 +1,6 @@
 """The gate from end to end: a repository with committed records and code, and a working tree that changed."""
 
 import json
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -36,11 +35,6 @@ argv = ["{python}", "-S", "-c", "import code_of_it; code_of_it.work()"]
 """
 
 
-def _git(folder: Path, *words: str) -> None:
-    who = ("-c", "user.name=Somebody", "-c", "user.email=somebody@example.org")
-    subprocess.run(["git", *who, *words], cwd=folder, check=True, capture_output=True)
-
-
 def _counts(lost: int = 0) -> dict[str, dict[str, list[list[int]]]]:
     """Return three folds of six subjects who differ a little; `lost` hits per subject and AU are missed."""
     return {
@@ -53,37 +47,40 @@ def _counts(lost: int = 0) -> dict[str, dict[str, list[list[int]]]]:
 
 
 @pytest.fixture
-def project(write_record: Write, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def project(
+    write_record: Write, command: Command, git: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
     """A repository whose last commit holds a record, code and a policy, and whose working tree has a run of its own."""
     run = write_record(tmp_path / "runs", _counts())
     monkeypatch.chdir(tmp_path)
     assert command("leaderboard", "add", run.path).code == 0
     (tmp_path / "src").mkdir()
-    (tmp_path / "src" / "code_of_it.py").write_text(WORK.format(count=200_000))
+    (tmp_path / "src" / "code_of_it.py").write_text(WORK.format(count=100_000))
     (tmp_path / "gate.toml").write_text(POLICY)
     (tmp_path / ".gitignore").write_text("runs/\n")
-    _git(tmp_path, "init", "-q")
-    _git(tmp_path, "add", ".")
-    _git(tmp_path, "commit", "-qm", "base")
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-qm", "base")
     return tmp_path
 
 
-def test_equal_code_and_scores_pass_and_a_slowdown_exits_5(project: Path, command: Command) -> None:
+def test_equal_code_and_scores_pass_and_a_slowdown_exits_5(
+    project: Path, command: Command, git: Callable[..., str]
+) -> None:
     same = command("gate", "--baseline", "HEAD", "--report", "gate.md")
     assert same.code == 0, same.out + same.err
     report = (project / "gate.md").read_text()
     assert report.startswith("# Gate: pass") and report.strip() == same.out.strip()
     assert "round 10 of 10" in same.err
 
-    (project / "src" / "code_of_it.py").write_text(WORK.format(count=1_000_000))
+    (project / "src" / "code_of_it.py").write_text(WORK.format(count=500_000))
     slow = command("gate", "--baseline", "HEAD", "--only", "speed", "--json", "--quiet")
     assert slow.code == 5
     assert slow.err == "auharness: error: gate: regression: 1 regression of 1 checks\n"
     (check,) = json.loads(slow.out)["speed"]
     assert [len(check["runs"]), check["runs"][0]["n_base"], check["runs"][0]["n_head"]] == [2, 20, 20]
     assert all(run["ratio"] > 1.5 for run in check["runs"])
-    worktrees = subprocess.run(["git", "worktree", "list"], cwd=project, capture_output=True, text=True, check=True)
-    assert len(worktrees.stdout.splitlines()) == 1
+    assert len(git(project, "worktree", "list").splitlines()) == 1
 
 
 def test_worse_scores_exit_5_and_the_report_says_by_how_much(

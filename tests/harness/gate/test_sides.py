@@ -1,4 +1,4 @@
-import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -7,39 +7,35 @@ from auharness.errors import UsageError
 from auharness.gate.policy import Trees
 from auharness.gate.sides import open_side
 
+Git = Callable[..., str]
 TREES = Trees()
 
 
-def _git(folder: Path, *words: str) -> str:
-    who = ("-c", "user.name=Somebody", "-c", "user.email=somebody@example.org")
-    return subprocess.run(["git", *who, *words], cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
-
-
 @pytest.fixture
-def repository(tmp_path: Path) -> Path:
+def repository(git: Git, tmp_path: Path) -> Path:
     folder = tmp_path / "repository"
     (folder / "leaderboards" / "data").mkdir(parents=True)
     (folder / "leaderboards" / "data" / "kept").write_text("old")
-    _git(tmp_path, "init", "-q", str(folder))
-    _git(folder, "add", ".")
-    _git(folder, "commit", "-qm", "first")
+    git(tmp_path, "init", "-q", str(folder))
+    git(folder, "add", ".")
+    git(folder, "commit", "-qm", "first")
     (folder / "leaderboards" / "data" / "kept").write_text("new")
     return folder
 
 
-def test_a_commit_is_checked_out_and_its_worktree_removed(repository: Path) -> None:
+def test_a_commit_is_checked_out_and_its_worktree_removed(repository: Path, git: Git) -> None:
     with open_side(["HEAD"], TREES, role="baseline", cwd=repository) as side:
         assert (side.records / "kept").read_text() == "old"
         assert side.source == side.records.parent.parent
-        assert side.name == f"HEAD ({_git(repository, 'rev-parse', 'HEAD')[:10]})"
+        assert side.name == f"HEAD ({git(repository, 'rev-parse', 'HEAD')[:10]})"
     assert not side.source.exists()
-    assert len(_git(repository, "worktree", "list").splitlines()) == 1
+    assert len(git(repository, "worktree", "list").splitlines()) == 1
 
 
-def test_the_worktree_is_removed_after_an_error_too(repository: Path) -> None:
+def test_the_worktree_is_removed_after_an_error_too(repository: Path, git: Git) -> None:
     with pytest.raises(ZeroDivisionError), open_side(["HEAD"], TREES, role="baseline", cwd=repository):
         raise ZeroDivisionError
-    assert len(_git(repository, "worktree", "list").splitlines()) == 1
+    assert len(git(repository, "worktree", "list").splitlines()) == 1
 
 
 def test_hooks_of_the_repository_do_not_run(repository: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +11,7 @@ from auharness.gate.times import check_samples, check_sessions
 from auharness.gate.verdict import Verdict
 
 POLICY = SpeedPolicy()
-MACHINE = {
-    "node": "a",
-    "system": "Linux",
-    "machine": "x86_64",
-    "python_implementation": "CPython",
-    "python_version": "3.12.1",
-    "cpu": {"brand_raw": "X", "count": 2},
-}
+File = Callable[..., Path]
 
 
 def _samples(times, machine=None):
@@ -32,11 +25,15 @@ def _measurement(base=1.0, head=1.0, seed=0):
     }
 
 
-def _file(path: Path, mean: float = 1.0, *, seed: int = 0, machine=MACHINE, name: str = "scan") -> Path:
-    data = (mean * np.exp(0.01 * np.random.default_rng(seed).standard_normal(50))).tolist()
-    benchmark = {"name": name, "fullname": name, "stats": {"data": data, "min": min(data)}}
-    path.write_text(json.dumps({"machine_info": machine, "benchmarks": [benchmark]}))
-    return path
+@pytest.fixture
+def file(write_session: Callable[..., Path], tmp_path: Path) -> File:
+    """Write fifty times that differ by 1 %, as pytest-benchmark does."""
+
+    def write(title: str, mean: float = 1.0, *, seed: int = 0, **more: object) -> Path:
+        data = (mean * np.exp(0.01 * np.random.default_rng(seed).standard_normal(50))).tolist()
+        return write_session(tmp_path / title, data, min=min(data), **more)
+
+    return write
 
 
 def test_equal_times_pass_and_slower_ones_must_be_measured_twice() -> None:
@@ -75,35 +72,35 @@ def test_a_process_on_another_machine_makes_all_incomparable() -> None:
     assert "node x and y" in check.why
 
 
-def test_files_of_benchmarks_are_compared_pair_by_pair(tmp_path: Path) -> None:
-    base = [_file(tmp_path / f"a{seed}.json", seed=seed) for seed in (1, 2)]
-    slow = [_file(tmp_path / f"b{seed}.json", 1.2, seed=seed) for seed in (3, 4)]
-    same = _file(tmp_path / "c.json", seed=5)
+def test_files_of_benchmarks_are_compared_pair_by_pair(file: File) -> None:
+    base = [file(f"a{seed}.json", seed=seed) for seed in (1, 2)]
+    slow = [file(f"b{seed}.json", 1.2, seed=seed) for seed in (3, 4)]
+    same = file("c.json", seed=5)
     assert check_sessions(POLICY, base[:1], [same])[0].verdict is Verdict.PASS
     assert check_sessions(POLICY, base[:1], slow[:1])[0].verdict is Verdict.INCONCLUSIVE
     assert check_sessions(POLICY, base, slow)[0].verdict is Verdict.REGRESSION
     assert check_sessions(POLICY, base, [slow[0], same])[0].verdict is Verdict.PASS
 
 
-def test_files_of_two_machines_cannot_be_compared(tmp_path: Path) -> None:
-    base, head = _file(tmp_path / "a.json"), _file(tmp_path / "b.json", machine={**MACHINE, "node": "b"})
+def test_files_of_two_machines_cannot_be_compared(file: File) -> None:
+    base, head = file("a.json"), file("b.json", machine={"node": "b"})
     (check,) = check_sessions(POLICY, [base], [head])
     assert (check.verdict, check.verdict.exit_code) == (Verdict.INCOMPARABLE, 6)
     assert "node a and b" in check.why
 
 
-def test_a_benchmark_that_the_heads_file_lacks_fails(tmp_path: Path) -> None:
-    base, head = _file(tmp_path / "a.json"), _file(tmp_path / "b.json", name="other")
+def test_a_benchmark_that_the_heads_file_lacks_fails(file: File) -> None:
+    base, head = file("a.json"), file("b.json", name="other")
     assert [check.verdict for check in check_sessions(POLICY, [base], [head])] == [Verdict.MISSING, Verdict.PASS]
 
 
-def test_nan_in_a_file_fails(tmp_path: Path) -> None:
-    base, head = _file(tmp_path / "a.json"), _file(tmp_path / "b.json", float("nan"))
+def test_nan_in_a_file_fails(file: File) -> None:
+    base, head = file("a.json"), file("b.json", float("nan"))
     assert check_sessions(POLICY, [base], [head])[0].verdict is Verdict.MISSING
 
 
-def test_files_come_in_pairs_and_must_be_readable(tmp_path: Path) -> None:
-    base = _file(tmp_path / "a.json")
+def test_files_come_in_pairs_and_must_be_readable(file: File, tmp_path: Path) -> None:
+    base = file("a.json")
     with pytest.raises(UsageError, match="2 of the baseline, 1 of the head"):
         check_sessions(POLICY, [base, base], [base])
     with pytest.raises(DataError, match="cannot be read"):

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from auharness.errors import DataError
-from auharness.scaling import suite
+from auharness.scaling import process, suite
 from auharness.scaling.case import plan
 from auharness.scaling.point import read_points
 from auharness.scaling.suite import Options, run_suite
@@ -30,12 +30,12 @@ def worker(monkeypatch, tmp_path):
         path.write_text(
             f"import json, sys, os, time\nJOB = json.loads(sys.stdin.readline())\n{script}", encoding="utf-8"
         )
-        real = suite.subprocess.Popen
+        real = process.subprocess.Popen
 
         def popen(command, **options):
             return real([sys.executable, str(path)], **options)
 
-        monkeypatch.setattr(suite.subprocess, "Popen", popen)
+        monkeypatch.setattr(process.subprocess, "Popen", popen)
 
     return replace
 
@@ -131,12 +131,28 @@ def test_what_broke_is_measured_again_and_what_ran_out_of_time_only_under_a_long
     assert [(point.status, point.limit_s) for point in told[2:]] == [("time limit", 0.3), ("time limit", 0.5)]
 
 
-def test_another_version_is_measured_anew(monkeypatch, point, tmp_path):
+def test_another_version_is_measured_anew(point):
     machine = suite.describe(torch.device("cpu"))
     old = machine.model_copy(update={"versions": {**machine.versions, "torch": "2.0"}})
-    assert point(machine=machine).settles(machine, limit_s=1)
-    assert not point(machine=old).settles(machine, limit_s=1)
+    assert point(machine=machine, code="ab").settles(machine, limit_s=1, code="ab")
+    assert not point(machine=old, code="ab").settles(machine, limit_s=1, code="ab")
     assert point(machine=old).key == point(machine=machine).key  # so the new one replaces it
+
+
+def test_points_of_other_code_are_measured_again_and_it_is_said_once(monkeypatch, worker, tmp_path):
+    path, told, remarks = tmp_path / "points.jsonl", [], []
+    worker(
+        'for number in range(len(JOB["cases"])):\n'
+        '    print(json.dumps({"begin": number}), flush=True)\n'
+        '    print(json.dumps({"timed": True}), flush=True)\n'
+        "    time.sleep(60)\n"
+    )
+    options = Options("cpu", phases=("forward",), limit_s=0.2)
+    for digest in ("one", "one", "two"):
+        monkeypatch.setattr(suite, "code_digests", lambda models, digest=digest: dict.fromkeys(models, digest))
+        run_suite(cases(16, 32), path, options, tell=told.append, remark=remarks.append)
+    assert [(point.length, point.code) for point in told] == [(16, "one"), (32, "one"), (16, "two"), (32, "two")]
+    assert remarks == [f"2 points in {path} are of other code; measured again"]
 
 
 def test_an_interruption_stops_the_workers_and_writes_nothing_more(worker, tmp_path):

@@ -1,7 +1,7 @@
 import pytest
 
 from auharness.errors import UsageError
-from auharness.settings import environment_settings, parse_set, read_toml
+from auharness.settings import environment_settings, flat_settings, parse_set, read_toml
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,12 @@ def test_a_value_is_toml_or_else_text(text, value):
 
 def test_the_last_of_two_assignments_wins():
     assert parse_set(["a.b=1", "a.b=2", "a.c=3"]) == {"a": {"b": 2, "c": 3}}
+
+
+def test_flat_settings_are_what_set_would_take():
+    texts = ["recipe.epochs=6", "recipe.group.rate=0.5", "mixer=attention", "mean=[0.5, 0.5]"]
+    flat = dict(flat_settings(parse_set(texts)))
+    assert flat == {"recipe.epochs": 6, "recipe.group.rate": 0.5, "mixer": "attention", "mean": [0.5, 0.5]}
 
 
 @pytest.mark.parametrize("text", ["recipe.epochs", "=3", "a..b=3", ".a=1", "--epochs 3"])

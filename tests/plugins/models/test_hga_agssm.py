@@ -1,3 +1,5 @@
+"""The network of hga-agssm: sizes and costs, what learns, what it hears, how its windows behave."""
+
 from importlib.util import find_spec
 
 import pytest
@@ -5,7 +7,6 @@ import torch
 
 from auharness.efficiency import count
 from auharness.efficiency.memory import peak_bytes
-from auharness.errors import DataError, UsageError
 from auharness.losses import asl
 from auharness.nn.frame_encoder import frame_encoder
 from auharness.nn.mixers import MIXERS
@@ -28,16 +29,16 @@ RANDOM = {
     "bottleneck": 4,
     "preprocess": {"resize": 64, "crop": 56, "frames": 4, "stride": 2},
 }
-ROWS = ("baseline", "fm", "hga", "ag-ssm", "full")
 
 
 def _plugin(*presets, **settings):
     return resolve(HGAAGSSM, presets=presets, layers=[("test", settings)]).plugin
 
 
-def _task(plugin, kind="frame-multilabel"):
+def _task(plugin):
     outputs = tuple(f"AU{au}" for au in AUS)
-    return Task(outputs, kind, "affwild2", (30,) * 12, (240,) * 12, plugin.preprocess.crop, plugin.preprocess.frames)
+    counts, preprocess = ((30,) * 12, (240,) * 12), plugin.preprocess
+    return Task(outputs, "frame-multilabel", "affwild2", *counts, preprocess.crop, preprocess.frames)
 
 
 def _built(*presets, seed=0, **settings):
@@ -110,30 +111,6 @@ def test_multiply_accumulates_of_a_frame(name, giga):
     assert macs / 1e9 == pytest.approx(giga, rel=0.01)
 
 
-def test_section_4():
-    plugin = _plugin("paper")
-    recipe, preprocess = plugin.recipe, plugin.preprocess
-    assert (recipe.optimiser, recipe.lr, recipe.weight_decay, recipe.batch_size) == ("adamw", 2e-4, 1e-4, 16)
-    assert (recipe.schedule, recipe.warmup * recipe.epochs, plugin.adapter_lr) == ("cosine", 5, 1e-5)
-    assert (preprocess.frames, preprocess.crop, preprocess.landmarks) == (256, 224, "mediapipe")
-    assert (plugin.state_size, plugin.inner, plugin.heads, plugin.dim) == (16, 64, 8, 768)
-    assert (plugin.gamma_positive, plugin.gamma_negative, plugin.margin, plugin.discretization) == (1, 4, 0.05, "zoh")
-    assert (plugin.vision, plugin.sound, plugin.mixer) == ("dinov2-vitl14", "wavlm-large", "agssm")
-
-
-def test_table_1_adds_one_thing_at_a_time():
-    assert HGAAGSSM.variants == ROWS
-    rows = [_plugin(row) for row in ROWS]
-    said = [(row.encoders, row.align_regions, row.mixer, row.loss_code) for row in rows]
-    assert said == [
-        ("baseline", False, "tcn", "bce"),
-        ("foundation", False, "tcn", "bce"),
-        ("foundation", True, "tcn", "bce"),
-        ("foundation", True, "agssm", "bce"),
-        ("foundation", True, "agssm", "asl"),
-    ]
-
-
 @needs_hf
 def test_two_rates_and_what_is_averaged():
     plugin, module = _built("paper", **RANDOM)
@@ -153,7 +130,7 @@ def test_two_rates_and_what_is_averaged():
 
 
 @needs_hf
-@pytest.mark.parametrize("row", [*ROWS, "asymmetric", "frozen", "au12"])
+@pytest.mark.parametrize("row", [*HGAAGSSM.variants, "asymmetric", "frozen", "au12"])
 def test_every_row_learns_its_adapters_and_new_parts_only(row):
     plugin, module = _built(row, **RANDOM)
     batch = _batch(plugin)
@@ -271,14 +248,6 @@ def test_frames_that_were_kept_give_the_logits_of_the_frozen_encoder(row):
     assert _learned(reading) == _learned(seeing) and _frozen(reading.frames.encoder) == 0
 
 
-def test_only_a_frozen_encoder_and_pictures_as_they_are_can_be_kept():
-    with pytest.raises(UsageError, match="expected a frozen frame encoder, got conv, which learns"):
-        _plugin("tiny", "cached")
-    with pytest.raises(UsageError, match="that nothing varies; add the preset cached"):
-        _plugin(tuning="cached")
-    assert _plugin("cached").augment.windows == _plugin("paper").augment.windows == 18
-
-
 def test_loss_is_asl_over_coded_frames_or_binary_cross_entropy():
     plugin, module = _built("tiny")
     batch = _batch(plugin)
@@ -359,44 +328,3 @@ def test_half_precision_as_in_the_recipe(row):
         whole = _answer(plugin, module, batch).logits
     assert float((output.logits.detach().float() - whole).abs().max()) < 0.1
     assert all(value.grad.isfinite().all() for value in module.parameters() if value.requires_grad)
-
-
-def test_other_tasks_and_settings_are_refused():
-    plugin = _plugin("tiny")
-    with pytest.raises(UsageError, match="expected frame-multilabel, got clip-multilabel"):
-        plugin.build(_task(plugin, "clip-multilabel"))
-    with pytest.raises(UsageError, match="did you mean 'dinov2-vitl14'"):
-        _plugin(vision="dinov2-vitl")
-    with pytest.raises(UsageError, match="expected wavlm-large"):
-        _plugin(baseline_sound="vit-b16")
-    with pytest.raises(UsageError, match="multiple of heads"):
-        _plugin(heads=5)
-
-
-def test_missing_transformers_is_said_before_data_is_read(monkeypatch):
-    monkeypatch.setattr("auharness.nn.language_model.find_spec", lambda name: None)
-    with pytest.raises(DataError, match=r"the encoder dinov2-vitl14 needs transformers and peft"):
-        _plugin("paper").check_ready(origin="licensed", weights=False)
-    _plugin("tiny").check_ready(origin="synthetic", weights=False)
-
-
-def test_what_is_missing_is_said_before_data_are_read(tmp_path):
-    folder = f"hf:{tmp_path}"
-    paper = _plugin("paper", vision=folder)
-    assert paper.missing().startswith(f"encoder '{tmp_path}': no config.json in {tmp_path}")
-    with pytest.raises(DataError, match=r"no config\.json"):
-        paper.fetch()
-    tiny = _plugin("tiny")
-    assert tiny.missing() == ""
-    tiny.fetch()
-
-
-@needs_hf
-def test_sides_that_do_not_fit_are_refused_before_data_are_read():
-    for plugin, message in [
-        (_plugin(preprocess={"crop": 220}), "no multiple of the patch of 14 px"),
-        (_plugin("tiny", preprocess={"resize": 70, "crop": 60}), "no multiple of the patch of 8 px"),
-        (_plugin("cached", kept_grid=3), "kept_grid is 3, expected a divisor of the 16"),
-    ]:
-        with pytest.raises(UsageError, match=message):
-            plugin.check_ready(origin="licensed", weights=False)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from auharness.bench.naming import shape_text, training_sets
 from auharness.bench.rows import Count, Time
-from auharness.bench.summary import giga, input_growth, mebi, speeds
+from auharness.bench.summary import giga, input_growth, mebi, speeds, whole
 from auharness.leaderboard.cost.costs import Costs
 from auharness.leaderboard.cost.reported_home import reported_home
 from auharness.leaderboard.escape import csv_cell, markdown
@@ -89,12 +89,12 @@ def _cells(row: Count) -> dict[str, str]:
         **_names(row, everywhere=row.preset in SIZES and not row.settings),
         "labels": markdown(f"{row.dataset} ({row.outputs})" if row.outputs else row.dataset),
         "input": markdown(shape_text(row.inputs)) or "n/a",
-        "parameters": _whole(row.parameters),
-        "trainable": _whole(row.trainable),
+        "parameters": whole(row.parameters),
+        "trainable": whole(row.trainable),
         "MACs (G)": giga(row.macs),
         "FLOPs (G)": giga(row.flops),
         "coverage": "n/a" if row.coverage is None else f"{100 * row.coverage:.2f} %",
-        "bytes per sample": _whole(row.input_bytes),
+        "bytes per sample": whole(row.input_bytes),
         "memory (MiB)": mebi(row.peak_bytes),
     }
 
@@ -177,7 +177,3 @@ def _csv(counts: Sequence[Count]) -> str:
         values = ["" if (value := getattr(row, name)) is None else value for name in columns]
         writer.writerow([csv_cell(v) for v in (*values, shape_text(row.inputs), " ".join(row.uncounted))])
     return stream.getvalue()
-
-
-def _whole(value: int | None) -> str:
-    return "n/a" if value is None else f"{value:,}"

@@ -6,7 +6,7 @@ from math import isnan
 
 from auharness.api import ProtocolPlugin
 from auharness.bench.naming import network_digest
-from auharness.bench.summary import giga, mebi
+from auharness.bench.summary import giga, mebi, whole
 from auharness.leaderboard.cost.costs import Cost, Costs
 from auharness.leaderboard.escape import markdown
 from auharness.leaderboard.reported import MEAN, ReportedTable
@@ -137,15 +137,11 @@ def _cells(protocol: ProtocolPlugin, line: Line) -> dict[str, str]:
         "preset": markdown(line.preset),
         "origin": markdown(f"{line.origin}, {line.where}" if line.where else line.origin),
         NAMES.get(protocol.headline, protocol.headline): line.shown,
-        "parameters": _whole(None if count is None else count.parameters),
-        "trainable": _whole(None if count is None else count.trainable),
+        "parameters": whole(None if count is None else count.parameters),
+        "trainable": whole(None if count is None else count.trainable),
         "MACs (G)": giga(None if count is None else count.macs),
         "FLOPs (G)": giga(None if count is None else count.flops),
         "memory (MiB)": mebi(None if count is None else count.peak_bytes),
         "printed": "" if line.printed is None else f"{line.printed:g}",
         "latency": markdown("" if line.cost is None else line.cost.latency) or "n/a",
     }
-
-
-def _whole(value: int | None) -> str:
-    return "n/a" if value is None else f"{value:,}"

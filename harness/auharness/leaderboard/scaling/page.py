@@ -37,6 +37,9 @@ SWEEPS = {
     "frames": "growing number of frames of 197 tokens",
 }
 MIB = 2.0**20
+_CASE = ("level", "mixer", "sweep", "length", "batch", "mini_batch", "frames", "dtype", "phase", "mode")
+_TIMES = ("status", "note", "model", "limit_s", "best_ms", "p50_ms", "p95_ms", "samples", "clock")
+_CSV = (*_CASE, *_TIMES, "peak_bytes", "saved_bytes", "floor_ms", "bound", "error")
 
 
 def scaling_page(points: Sequence[Point], *, head: str = "") -> str:
@@ -66,13 +69,12 @@ def picture_name(panel: Panel) -> str:
 
 def scaling_csv(points: Sequence[Point]) -> str:
     """Return one line per point."""
-    names = [name for name in Point.model_fields if name not in ("machine", "backend", "peaks", "schema_version")]
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["device", *names, "backend"])
+    writer.writerow(["device", *_CSV, "backend"])
     for panel in panels(points):
         for point in (point for line in panel.lines for point in line.points):
-            values = ["" if (value := getattr(point, name)) is None else value for name in names]
+            values = ["" if (value := getattr(point, name)) is None else value for name in _CSV]
             writer.writerow([csv_cell(value) for value in (point.machine.device, *values, _text(point))])
     return stream.getvalue()
 
