@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
-from functools import cache, partial, reduce
+from functools import cache, partial, reduce, wraps
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Generic, TypeVar, cast
+from typing import Generic, ParamSpec, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -16,6 +16,7 @@ from auharness.errors import UsageError, near
 
 __all__ = [
     "Backend",
+    "called_as_is",
     "choose",
     "full_precision",
     "full_type",
@@ -28,6 +29,8 @@ __all__ = [
 ]
 
 Run = TypeVar("Run", bound=Callable[..., object])
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
 
 _used: ContextVar[dict[str, str] | None] = ContextVar("used_backends", default=None)
 _answer: ContextVar[Callable[..., object] | None] = ContextVar("answer", default=None)
@@ -107,6 +110,24 @@ def choose(
         return table[name]
     run = partial(_inside, span, f"{operator}[{name}]", table[name].run)
     return replace(table[name], source=cast(Run, run))
+
+
+def called_as_is(operator: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """Have a compiled model call `operator` and not look into it, except where its `reference` is asked for.
+
+    The fast paths go beyond torch (numba, Triton) or write into many views of one piece of memory: torch.compile would
+    cut them into fragments, which gains nothing, and torch 2.13 fails where fragments share such memory.
+    """
+
+    @wraps(operator)
+    def call(*arguments: Arguments.args, **options: Arguments.kwargs) -> Result:
+        if torch.compiler.is_compiling() and options.get("backend") != "reference":
+            from auharness.ops.uncompiled import uncompiled
+
+            return cast(Result, uncompiled(operator, *arguments, **options))
+        return operator(*arguments, **options)
+
+    return call
 
 
 def needs(

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from auharness.errors import UsageError, near
-from auharness.ops.backends import Backend, choose, full_precision, full_type, needs, resolve
+from auharness.ops.backends import Backend, called_as_is, choose, full_precision, full_type, needs, resolve
 from auharness.ops.scan import Direction, check_suffix, reverse_flags
 from auharness.ops.selective_scan.arguments import fitted
 from auharness.ops.selective_scan.mamba_ssm import mamba_ssm_missing, mamba_ssm_refuses, selective_scan_mamba_ssm
@@ -63,9 +63,7 @@ def _not_for_triton(u: Tensor, *, state_size: int, kind: torch.dtype, **facts: o
 def _not_for_numba(u: Tensor, *, kind: torch.dtype, **facts: object) -> str | None:
     if u.device.type != "cpu":
         return f"its kernels run on the CPU, u is on {u.device}"
-    if kind == torch.float64:
-        return "its kernels have no float64"
-    return "torch.compile cannot look into its kernels" if torch.compiler.is_compiling() else None
+    return "its kernels have no float64" if kind == torch.float64 else None
 
 
 BACKENDS: Final[Mapping[str, Backend[_Scan]]] = MappingProxyType(
@@ -167,6 +165,7 @@ def selective_scan(
     backend: str | None = ...,
     return_state: Literal[True],
 ) -> tuple[Tensor, Tensor]: ...
+@called_as_is
 def selective_scan(
     u: Tensor,
     delta: Tensor,

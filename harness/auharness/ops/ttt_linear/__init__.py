@@ -11,7 +11,7 @@ from typing import Final, Literal, Protocol, overload
 import torch
 from torch import Tensor
 
-from auharness.ops.backends import Backend, choose, full_precision, full_type, needs, resolve
+from auharness.ops.backends import Backend, called_as_is, choose, full_precision, full_type, needs, resolve
 from auharness.ops.scan import Direction, reverse_flags
 from auharness.ops.ttt.arguments import check_range
 from auharness.ops.ttt_linear.arguments import fitted
@@ -74,9 +74,7 @@ def _too_large(q: Tensor, d: int, rows: int) -> str | None:
 def _not_for_numba(q: Tensor, *, kind: torch.dtype = torch.float32, **facts: object) -> str | None:
     if q.device.type != "cpu":
         return f"its kernels run on the CPU, q is on {q.device}"
-    if torch.float64 in (q.dtype, kind):
-        return "its kernels have no float64"
-    return "torch.compile cannot look into its kernels" if torch.compiler.is_compiling() else None
+    return "its kernels have no float64" if torch.float64 in (q.dtype, kind) else None
 
 
 BACKENDS: Final[Mapping[str, Backend[_Scan]]] = MappingProxyType(
@@ -149,6 +147,7 @@ def ttt_linear(
     backend: str | None = ...,
     return_state: Literal[True],
 ) -> tuple[Tensor, tuple[Tensor, Tensor]]: ...
+@called_as_is
 def ttt_linear(
     q: Tensor,
     k: Tensor,

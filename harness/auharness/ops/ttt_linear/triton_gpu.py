@@ -91,8 +91,6 @@ class _Plan(NamedTuple):
         return {"DIRECTIONS": self.lead[0], "REVERSE": mask, **cut}
 
 
-# a compiled model calls the kernels and does not look into them
-@torch.compiler.disable  # type: ignore[untyped-decorator]  # torch leaves it untyped
 def ttt_linear_triton(
     q: Tensor,
     k: Tensor,

@@ -9,7 +9,7 @@ from typing import Final, Literal, Protocol, overload
 
 from torch import Tensor
 
-from auharness.ops.backends import Backend, choose, full_precision, resolve
+from auharness.ops.backends import Backend, called_as_is, choose, full_precision, resolve
 from auharness.ops.scan import Direction, reverse_flags
 from auharness.ops.ttt.arguments import check_range
 from auharness.ops.ttt_mlp.arguments import fitted
@@ -104,6 +104,7 @@ def ttt_mlp(
     backend: str | None = ...,
     return_state: Literal[True],
 ) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor, Tensor]]: ...
+@called_as_is
 def ttt_mlp(
     q: Tensor,
     k: Tensor,
