@@ -23,7 +23,7 @@ from auharness.training.optim import WeightAverage, build_optimiser, lr_factor, 
 from auharness.training.predictor import ModulePredictor, as_output, call, is_out_of_memory, spare_memory
 from auharness.training.ranks import add_gradients, gathered, rows_of
 from auharness.training.seed import derive_seed, rng_state, seed_all, set_rng_state
-from auharness.training.selection import RunningScore
+from auharness.training.selection import RunningMeans, RunningScore
 from auharness.training.source import CropSource
 
 __all__ = ["Loop", "NotFiniteError"]
@@ -170,9 +170,7 @@ class Loop:
     def _epoch(self, train: CropSource, *, total: int, checkpoint_s: float) -> dict[str, float]:
         """Train on all batches that are left of an epoch and return what the log shows of it."""
         self.module.train()
-        running = RunningScore(self.task, self.plugin.score_kind)
-        sums: dict[str, float] = {}
-        seen = 0
+        running, means, seen = RunningScore(self.task, self.plugin.score_kind), RunningMeans(), 0
         seed = derive_seed(self.seed, "epoch", self.epoch)
         for batch in train.batches_from(self.recipe.batch_size, seed=seed, start=self.batch, device=self.fabric.device):
             if self.step >= total:
@@ -184,18 +182,17 @@ class Loop:
             if self.fabric.world_size > 1:
                 # no process draws what another one does, and what it draws follows from the step alone
                 seed_all(self.seed, "rank", self.fabric.global_rank, self.step)
-            losses, logits = self._step(batch)
+            terms, logits = self._step(batch)
             running.add(logits, batch["target"])
+            means.add(terms, len(logits))
             seen += len(logits)
-            for name, value in losses.items():
-                sums[name] = sums.get(name, 0.0) + value * len(logits)
             self.batch, self.step = self.batch + 1, self.step + 1
             if checkpoint_s == 0 or self.batch % 20 == 0:
                 self._save_if_due(checkpoint_s)
-        values = {name: value / max(seen, 1) for name, value in sums.items()} | {"train_score": running.value}
+        values = means.values(seen) | {"train_score": running.value}
         return values | {f"train_{name}": value for name, value in running.curves.items()}
 
-    def _step(self, batch: Batch) -> tuple[dict[str, float], Tensor]:
+    def _step(self, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
         """One update; the batch is cut into ever smaller micro-batches when memory runs out."""
         several = self.fabric.world_size > 1
         while True:
@@ -221,11 +218,11 @@ class Loop:
             self.ema.update(self.module.module)
         return result
 
-    def _forward_backward(self, batch: Batch) -> tuple[dict[str, float], Tensor]:
+    def _forward_backward(self, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
         """Gradients of one batch: the mean over its micro-batches, weighted by their size."""
         self.optimiser.zero_grad(set_to_none=True)
         count = len(batch["target"])
-        sums: dict[str, float] = {}
+        sums: dict[str, Tensor] = {}
         logits = []
         for start in range(0, count, self.micro_batch):
             part = {name: value[start : start + self.micro_batch] for name, value in batch.items()}
@@ -240,7 +237,8 @@ class Loop:
             with torch.no_grad():
                 shown = self.plugin.monitor(output, part, self.task) | terms
             for name, term in shown.items():
-                sums[name] = sums.get(name, 0.0) + float(term.detach()) * share
+                part_of_mean = term.detach() * share
+                sums[name] = sums[name] + part_of_mean if name in sums else part_of_mean
         return sums, torch.cat(logits)
 
     def _output(self, batch: Batch) -> Output:
@@ -266,32 +264,30 @@ class Loop:
         size = self.recipe.eval_batch_size
         while True:
             try:
-                scores, sums = self._evaluate(predictor, validation, size)
+                scores, means = self._evaluate(predictor, validation, size)
                 break
             except (RuntimeError, MemoryError) as error:
                 size = spare_memory(error, predictor, size)
                 self.log("out_of_memory", eval_batch_size=size)
         running = RunningScore(self.task, self.plugin.score_kind)
         running.add(validation.gather(scores), validation.targets)
-        sums = {name: value / len(scores) for name, value in sums.items()}
         score = running.value
         if score > self.best["score"]:
             weights = {name: value.detach().clone() for name, value in predictor.module.state_dict().items()}
             self.best = {"score": score, "epoch": self.epoch, "weights": weights}
-        return {"inner_val": score} | {f"val_{name}": value for name, value in (sums | running.curves).items()}
+        return {"inner_val": score} | {f"val_{name}": value for name, value in (means | running.curves).items()}
 
     def _evaluate(
         self, predictor: ModulePredictor, validation: CropSource, size: int
     ) -> tuple[Tensor, dict[str, float]]:
-        """Return the logits of all rows, on the CPU, and the sums of what the plugin monitors."""
-        sums: dict[str, float] = {}
-        answers = []
+        """Return the logits of all rows, on the CPU, and the means of what the plugin monitors."""
+        means, answers = RunningMeans(), list[Tensor]()
         for batch in validation.batches(size, device=self.fabric.device):
             logits = predictor(batch)
             answers.append(logits.cpu())
-            for name, term in self.plugin.monitor(Output(logits), batch, self.task).items():
-                sums[name] = sums.get(name, 0.0) + float(term) * len(logits)
-        return torch.cat(answers), sums
+            means.add(self.plugin.monitor(Output(logits), batch, self.task), len(logits))
+        scores = torch.cat(answers)
+        return scores, means.values(len(scores))
 
     def _selected(self) -> ModulePredictor:
         if self.best["weights"] is None:

@@ -1,13 +1,21 @@
-"""The score that selects an epoch on held-out training rows, and the running score shown during training."""
+"""The score that selects an epoch on held-out training rows, and what is shown of an epoch while it trains.
+
+Both keep what a step gives as it is and compute when they are asked: to look at a number on a GPU is to wait for it.
+"""
+
+from collections.abc import Mapping
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from auharness.metrics import binary_counts, confusion_matrix, macro_f1, mean_defined, metric, war
+from auharness.metrics import Counts, binary_counts, confusion_matrix, macro_f1, mean_defined, metric, war
 from auharness.records import Task
 
-__all__ = ["RunningScore", "decision_value"]
+__all__ = ["RunningMeans", "RunningScore", "decision_value"]
+
+_WAITING = 1 << 20
+"""Scores that may wait to be counted; 4 MiB of float32."""
 
 
 def decision_value(score_kind: str) -> float:
@@ -23,19 +31,33 @@ class RunningScore:
         self.metric = metric("uar" if self.multiclass else task.objective)
         self.num_outputs = task.num_outputs
         self.threshold = decision_value(score_kind)
-        self.counts = np.zeros((task.num_outputs, task.num_outputs if self.multiclass else 4), np.int64)
+        self._counts = np.zeros((task.num_outputs, task.num_outputs if self.multiclass else 4), np.int64)
+        self._waiting: list[tuple[Tensor, Tensor]] = []
 
     def add(self, scores: Tensor, targets: Tensor) -> None:
-        """Count one batch: scores `[B,A]` (or `[B,T,A]`), targets int with -1 = not coded."""
-        scores, targets = scores.detach().float().cpu(), targets.cpu()
+        """Take one batch: scores `[B,A]` (or `[B,T,A]`), targets int with -1 = not coded."""
+        self._waiting.append((scores.detach(), targets))
+        if sum(waiting.numel() for waiting, _ in self._waiting) > _WAITING:
+            self._count()
+
+    @property
+    def counts(self) -> Counts:
+        """Counts so far: `[A, 4]` for labels, a confusion matrix `[C, C]` for classes."""
+        if self._waiting:
+            self._count()
+        return self._counts
+
+    def _count(self) -> None:
+        scores = torch.cat([part.reshape(-1, self.num_outputs) for part, _ in self._waiting]).float().cpu()
+        shape = (-1,) if self.multiclass else (-1, self.num_outputs)
+        targets = torch.cat([part.reshape(shape) for _, part in self._waiting]).cpu()
+        self._waiting.clear()
         if self.multiclass:
             coded = targets >= 0
             predicted = scores.argmax(-1)
-            self.counts += confusion_matrix(targets[coded].numpy(), predicted[coded].numpy(), self.num_outputs)
-            return
-        flat = scores.reshape(-1, self.num_outputs)
-        target = targets.reshape(-1, self.num_outputs).to(torch.int8).numpy()
-        self.counts += binary_counts(target, (flat >= self.threshold).numpy())
+            self._counts += confusion_matrix(targets[coded].numpy(), predicted[coded].numpy(), self.num_outputs)
+        else:
+            self._counts += binary_counts(targets.to(torch.int8).numpy(), (scores >= self.threshold).numpy())
 
     @property
     def value(self) -> float:
@@ -48,3 +70,29 @@ class RunningScore:
         if not self.multiclass:
             return {}
         return {"uar": self.value, "war": float(war(self.counts)), "macro_f1": float(macro_f1(self.counts))}
+
+
+class RunningMeans:
+    """Means of what is monitored over the rows of an epoch, e.g. the terms of the loss."""
+
+    def __init__(self) -> None:
+        self._terms: dict[str, list[Tensor]] = {}
+        self._rows: dict[str, list[int]] = {}
+
+    def add(self, terms: Mapping[str, Tensor], rows: int) -> None:
+        """Take the terms of one batch, scalars, each a mean over its rows."""
+        for name, term in terms.items():
+            self._terms.setdefault(name, []).append(term.detach())
+            self._rows.setdefault(name, []).append(rows)
+
+    def values(self, rows: int) -> dict[str, float]:
+        """Return the means over all rows; a batch that lacks a term counts 0 to it.
+
+        Args:
+            rows: number of all.
+        """
+        summed = {
+            name: sum(value * own for value, own in zip(torch.stack(terms).tolist(), self._rows[name], strict=True))
+            for name, terms in self._terms.items()
+        }
+        return {name: total / max(rows, 1) for name, total in summed.items()}
