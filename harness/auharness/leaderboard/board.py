@@ -27,7 +27,7 @@ from auharness.leaderboard.tables import NAMES
 from auharness.leaderboard.text import page_text
 from auharness.results.atomic import write_bytes, write_json
 from auharness.results.lines import lines_text
-from auharness.results.store import UNIT, RunFolder, iter_runs
+from auharness.results.store import RunFolder, iter_runs
 from auharness.results.verify import verify_run
 from auharness.scaling.point import read_points
 from auharness.scoring import clip_hits, names_clips, sum_clips
@@ -94,7 +94,7 @@ def add_run(run: RunFolder, boards: Path) -> tuple[Path, list[Path]]:
         record = record.model_copy(update={"hits": clip_hits(units)})
         units = sum_clips(protocol, units)
     for unit in units:
-        write_json(copy.unit_folder(unit.unit_id) / UNIT, unit.model_dump(mode="json"))
+        write_json(copy.mark(unit.unit_id), unit.model_dump(mode="json"))
     copy.write_record(record)
     replaced = [path for path in old if path != target]
     for path in replaced:

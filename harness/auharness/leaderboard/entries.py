@@ -10,7 +10,7 @@ from auharness.metrics import FoldCounts
 from auharness.results.atomic import digest
 from auharness.results.looks import DataKey, data_key
 from auharness.results.schema import RunRecord, UnitRecord
-from auharness.results.store import UNIT, RunFolder, iter_runs
+from auharness.results.store import RunFolder, iter_runs
 from auharness.scoring import fold_counts
 
 __all__ = ["Entry", "newest", "read_entries", "read_entry"]
@@ -103,7 +103,7 @@ def read_entry(run: RunFolder, record: RunRecord | None = None) -> Entry | None:
     if not seeds:
         return None
     kept = [ref for ref in finished if ref.seed in seeds]
-    written = max((run.unit_folder(ref.unit_id) / UNIT).stat().st_mtime for ref in kept)
+    written = max(run.mark(ref.unit_id).stat().st_mtime for ref in kept)
     return Entry(run.path.name, record, tuple(run.unit(ref.unit_id) for ref in kept), written)
 
 

@@ -1,11 +1,8 @@
 """Measured rows: scored, ranked where the subjects allow it, and set apart by the data they stand on."""
 
 import math
-import os
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 from auharness.api import ProtocolPlugin
@@ -109,7 +106,8 @@ def paired_counts(
 
 
 def _table(protocol: ProtocolPlugin, key: tuple[str, str, str], entries: list[Entry], memory: Memory) -> BoardTable:
-    rows = _rows(protocol, entries, memory)
+    differences = _differences(entries)
+    rows = [_row(protocol, entry, differences[entry.folder], memory) for entry in entries]
     out = [row for row in rows if not _may_rank(protocol, row.entry)]
     ranked = _ranked(protocol, [row for row in rows if _may_rank(protocol, row.entry)], memory)
     unranked = sorted(out, key=lambda row: (row.entry.run.model, row.entry.run.preset, row.entry.folder))
@@ -120,25 +118,18 @@ def _may_rank(protocol: ProtocolPlugin, entry: Entry) -> bool:
     return not entry.not_ranked and entry.run.protocol_version == protocol.version
 
 
-def _rows(protocol: ProtocolPlugin, entries: Sequence[Entry], memory: Memory) -> list[BoardRow]:
-    """Score all rows, then give them their intervals, which are array operations and run side by side."""
-    differences = _differences(entries)
-    scores = [score_units(protocol, entry.units, interval=False) for entry in entries]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        intervals = list(pool.map(partial(_interval, protocol, memory), entries, scores))
-    return [
-        BoardRow(
-            entry=entry,
-            score=replace(score, interval=interval),
-            rank=None,
-            difference=differences[entry.folder],
-            score_metrics=_score_metrics(protocol, entry),
-        )
-        for entry, score, interval in zip(entries, scores, intervals, strict=True)
-    ]
+def _row(protocol: ProtocolPlugin, entry: Entry, difference: str, memory: Memory) -> BoardRow:
+    score = score_units(protocol, entry.units, interval=False)
+    return BoardRow(
+        entry=entry,
+        score=replace(score, interval=_interval(protocol, entry, score, memory)),
+        rank=None,
+        difference=difference,
+        score_metrics=_score_metrics(protocol, entry),
+    )
 
 
-def _interval(protocol: ProtocolPlugin, memory: Memory, entry: Entry, score: Score) -> Interval | None:
+def _interval(protocol: ProtocolPlugin, entry: Entry, score: Score, memory: Memory) -> Interval | None:
     how: Any = score.aggregation  # `aggregate` refuses an unknown one
     folds: Sequence[FoldCounts] | None = entry.counts
     if entry.clips_summed:

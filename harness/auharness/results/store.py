@@ -65,11 +65,15 @@ class RunFolder:
 
     def unit_folder(self, unit_id: str) -> Path:
         """Folder of one unit."""
-        return self.path / "units" / unit_id
+        return self.path.joinpath("units", unit_id)
+
+    def mark(self, unit_id: str) -> Path:
+        """`unit.json` of one unit, the mark of its completion."""
+        return self.path.joinpath("units", unit_id, UNIT)
 
     def is_finished(self, unit_id: str) -> bool:
         """Whether the unit's completion mark exists."""
-        return (self.unit_folder(unit_id) / UNIT).is_file()
+        return self.mark(unit_id).is_file()
 
     def unit(self, unit_id: str) -> UnitRecord:
         """`unit.json` of a finished unit.
@@ -77,7 +81,7 @@ class RunFolder:
         Raises:
             IntegrityError: if it is missing or does not fit the schema.
         """
-        return _load(self.unit_folder(unit_id) / UNIT, UnitRecord)
+        return _load(self.mark(unit_id), UnitRecord)
 
     def predictions(self, unit_id: str) -> "pd.DataFrame":
         """`predictions.parquet` of a finished unit.

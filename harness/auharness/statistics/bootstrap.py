@@ -37,8 +37,8 @@ Method: TypeAlias = Literal["studentised", "percentile"]
 
 DRAWS = 10_000
 LEVEL = 0.95
-# elements of a block of draws: its arrays of 256 KiB stay in the cache of one core
-_BLOCK = 1 << 15
+# elements of a block of draws: what is done with a few of its folds' rows stays in the cache of one core
+_BLOCK = 1 << 17
 
 
 @dataclass(frozen=True)
@@ -218,14 +218,15 @@ def _error(
     weights: NDArray[np.float64], without: NDArray[np.float64], strata: tuple[NDArray[np.int64], ...]
 ) -> NDArray[np.float64]:
     """As `jackknife_error`, for the delete-one scores `[D, K]` of few rows."""
-    used = (weights > 0) & ~np.isnan(without)
-    values, copies = np.where(used, without, 0.0), np.where(used, weights, 0.0)
+    undefined = ~np.isfinite(without)  # infinite only where there is no copy to take away
+    if undefined.any():
+        without, weights = np.where(undefined, 0.0, without), np.where(undefined, 0.0, weights)
     variance = np.zeros(len(weights))
     for stratum in strata:
-        own, times, size = values[:, stratum], copies[:, stratum], len(stratum)
-        centre = (times * own).sum(axis=1) / np.maximum(times.sum(axis=1), 1)
-        own -= centre[:, None]
-        variance += (size - 1) / size * (times * own**2).sum(axis=1)
+        values, copies, size = without[:, stratum], weights[:, stratum], len(stratum)
+        centre = np.einsum("dk,dk->d", copies, values) / np.maximum(copies.sum(axis=1), 1)
+        values -= centre[:, None]
+        variance += (size - 1) / size * np.einsum("dk,dk,dk->d", copies, values, values)
     # what rounding leaves of a variance that is 0
     return np.where(variance < 1e-24, 0.0, np.sqrt(variance))
 
