@@ -4,6 +4,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,7 @@ from auharness.leaderboard.levels import best_constant
 from auharness.leaderboard.memory import Memory
 from auharness.leaderboard.overview import overview_text
 from auharness.leaderboard.page import Page, make_page
+from auharness.leaderboard.published import published_floors
 from auharness.leaderboard.scaling import scaling_files, scaling_pictures, scaling_points
 from auharness.leaderboard.tables import NAMES
 from auharness.leaderboard.text import page_text
@@ -236,12 +238,15 @@ def _draw(folder: Path, pictures: Mapping[str, Picture]) -> None:
 @collector_at_rest()
 def _everything(boards: Path, *, remember: bool) -> tuple[dict[str, str], dict[str, Picture]]:
     """File name -> text of every page and the index, and file name -> picture."""
-    entries, broken = read_entries(boards / DATA)
+    # plugins of other packages stand here only with committed data, so that the boards are the same on every machine
+    shipped = {name for name, found in registry.offers("protocol").items() if found[0].package == "auharness"}
+    with ThreadPoolExecutor(1) as aside:
+        # the simulation of chance draws its numbers outside of Python while the records are read; it is remembered
+        aside.submit(lambda: [published_floors(registry.load("protocol", name)) for name in shipped])
+        entries, broken = read_entries(boards / DATA)
     if broken:
         raise IntegrityError(f"{boards / DATA}: unreadable records in {', '.join(broken)}; add the runs again")
     _refuse_twins(entries, boards)
-    # plugins of other packages stand here only with committed data, so that the boards are the same on every machine
-    shipped = {name for name, found in registry.offers("protocol").items() if found[0].package == "auharness"}
     names = sorted(shipped | {entry.run.protocol for entry in entries})
     memories = {name: Memory(boards / DATA / MEMORY / f"{name}.json") for name in names}
     own = {name: [entry for entry in entries if entry.run.protocol == name] for name in names}

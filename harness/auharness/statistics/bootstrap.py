@@ -178,19 +178,20 @@ def draw_weights(strata: tuple[NDArray[np.int64], ...], *, draws: int, seed: int
     >>> draw_weights((np.array([0, 1]), np.array([2])), draws=100, seed=0).sum(axis=0)[2]
     np.float64(100.0)
     """
-    # the draws of a cluster side by side: what is done with weights runs along them
-    weights = np.zeros((draws, sum(len(stratum) for stratum in strata)), order="F")
-    drawn = _drawn(tuple(len(stratum) for stratum in strata), draws, seed)
-    for stratum, columns in zip(strata, drawn, strict=True):
-        weights[:, stratum] = columns
-    return weights
+    return _drawn(tuple(tuple(map(int, stratum)) for stratum in strata), draws, seed)
 
 
 @lru_cache(maxsize=1)
-def _drawn(sizes: tuple[int, ...], draws: int, seed: int) -> tuple[NDArray[np.int64], ...]:
-    """Return the columns of each stratum, `[draws, size]`; the rows of a board share them."""
+def _drawn(strata: tuple[tuple[int, ...], ...], draws: int, seed: int) -> NDArray[np.float64]:
+    """As `draw_weights`; the rows of a board share them."""
     generator = np.random.default_rng(seed)
-    return tuple(generator.multinomial(size, np.full(size, 1 / size), size=draws) for size in sizes)
+    # the draws of a cluster side by side: what is done with weights runs along them
+    weights = np.zeros((draws, sum(map(len, strata))), order="F")
+    for stratum in strata:
+        size = len(stratum)
+        weights[:, stratum] = generator.multinomial(size, np.full(size, 1 / size), size=draws)
+    weights.flags.writeable = False
+    return weights
 
 
 def jackknife_error(

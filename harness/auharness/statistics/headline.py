@@ -80,11 +80,22 @@ class Headline:
             return ratio(weights @ numerator, weights @ denominator)
         if self._ratios is None:
             return self._scores(weights)
-        found = self._ratios.scores(weights.T)
-        undefined = np.isnan(found)
-        if undefined.any():
-            found[undefined] = self._scores(weights[undefined])
-        return found
+        return self._defined(self._ratios.scores(weights.T), weights)
+
+    def scores_and_rest(self, weights: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the headline of each row of weights and of all clusters that it leaves out.
+
+        Args:
+            weights: `[D, K]`, 1 or 0.
+
+        Returns:
+            Two `[D]`, as `scores(weights)` and `scores(1 - weights)`.
+        """
+        weights = np.asarray(weights, np.float64)
+        if self._ratios is None or self._subject_sums is not None:
+            return self.scores(weights), self.scores(1.0 - weights)
+        found, rest = self._ratios.scores_and_rest(weights.T)
+        return self._defined(found, weights), self._defined(rest, 1.0 - weights if np.isnan(rest).any() else weights)
 
     def delete_one(self, weights: NDArray[Any]) -> NDArray[np.float64]:
         """Return the headline of each row of weights with one copy of each cluster taken away in turn.
@@ -108,6 +119,13 @@ class Headline:
         undefined = (np.isnan(found) & (weights > 0)).any(axis=1)
         if undefined.any():
             found[undefined] = self._delete_one(weights[undefined])
+        return found
+
+    def _defined(self, found: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Fill in the scores of rows in which a label is undefined."""
+        undefined = np.isnan(found)
+        if undefined.any():
+            found[undefined] = self._scores(weights[undefined])
         return found
 
     def _scores(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:

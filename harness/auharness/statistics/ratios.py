@@ -40,6 +40,17 @@ class Ratios:
             found += _mean(*_totals(parts, weights[member]))
         return found / len(self._units)
 
+    def scores_and_rest(self, weights: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the scores of each column of weights `[K, D]`, 0 or 1, and of all that it leaves out, each `[D]`."""
+        found, rest = np.zeros((2, weights.shape[1]))
+        for member, parts in self._units:
+            totals = _totals(parts, weights[member])
+            found += _mean(*totals)
+            for part, whole in zip(totals, _halves(parts.sum(axis=1, keepdims=True)), strict=True):
+                np.subtract(whole, part, out=part)
+            rest += _mean(*totals)
+        return found / len(self._units), rest / len(self._units)
+
     def delete_one(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the score of each column of weights `[K, D]` with one copy of each cluster taken away, `[K, D]`."""
         found = np.zeros(weights.shape)

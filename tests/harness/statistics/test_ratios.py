@@ -62,6 +62,8 @@ def test_scores_and_delete_one_are_those_of_the_metric(
     weights = draw_weights(fast.strata, draws=300, seed=3)
     np.testing.assert_allclose(fast.scores(weights), slow.scores(weights), rtol=1e-12)
     drawn = weights > 0
+    for found, expected in zip(fast.scores_and_rest(1.0 * drawn), slow.scores_and_rest(1.0 * drawn), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-12)
     np.testing.assert_allclose(fast.delete_one(weights)[drawn], slow.delete_one(weights)[drawn], rtol=1e-12)
 
 
