@@ -1,4 +1,4 @@
-"""The rows of a page as csv and json, for machines: the same rows, full precision, and what each stands on."""
+"""The rows of a page as csv and json, for machines: the same rows to twelve decimals, and what each stands on."""
 
 import csv
 import io
@@ -23,6 +23,8 @@ FIRST = ("section", "origin", "rank", "model", "preset", "score")
 """Columns that every csv has, also without rows."""
 COSTS = ("parameters", "trainable", "macs", "flops", "coverage", "input_bytes", "peak_bytes")
 """What is known of a network's cost, see `bench/rows.py`."""
+DECIMALS = 12
+"""Further ones follow from the order in which a processor adds; the same records must give the same file on all."""
 
 
 def page_json(page: Page) -> str:
@@ -41,7 +43,7 @@ def page_json(page: Page) -> str:
             "metric": protocol.headline,
             "aggregation": protocol.aggregation,
             "columns": list(protocol.columns),
-            "published_floors": page.floors,
+            "published_floors": _rounded(page.floors),
             "rows": list(page_records(page)),
             "looks": [
                 {"section": f"{origin} {size}".strip(), "data": list(data), "models": found.by_model}
@@ -66,6 +68,10 @@ def page_csv(page: Page) -> str:
 
 def page_records(page: Page) -> Iterator[dict[str, Any]]:
     """Yield every row: measured, floors and reported, told apart by `origin` and `section`."""
+    return map(_rounded, _records(page))
+
+
+def _records(page: Page) -> Iterator[dict[str, Any]]:
     for table in page.tables:
         section = f"{table.origin} {table.size}".strip()
         for row in (*table.rows, *table.unranked):
@@ -229,6 +235,15 @@ def _flat(record: Mapping[str, Any]) -> dict[str, Any]:
 
 def _by_label(columns: tuple[str, ...], values: tuple[float, ...]) -> dict[str, float | None]:
     return {name: _finite(value) for name, value in zip(columns, values, strict=True)}
+
+
+def _rounded(value: Any) -> Any:
+    """Round all numbers of nested records."""
+    if isinstance(value, Mapping):
+        return {name: _rounded(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_rounded(item) for item in value]
+    return round(value, DECIMALS) if isinstance(value, float) else value
 
 
 def _finite(value: float | None) -> float | None:

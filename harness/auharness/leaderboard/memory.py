@@ -3,10 +3,11 @@
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from auharness import __version__
+from auharness import metrics, registry, statistics
 from auharness.metrics import Aggregation, FoldCounts, Metric
 from auharness.results.atomic import read_json, write_bytes, write_json
 from auharness.statistics import DRAWS, Interval, headline_interval, swap_test
@@ -76,8 +77,14 @@ def _read(path: Path | None) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
+@cache
+def _code() -> str:
+    """Digest of the code that the numbers follow from."""
+    return " ".join(registry.code_digest(Path(str(package.__file__))) for package in (metrics, statistics))
+
+
 def _key(what: str, models: Sequence[Sequence[FoldCounts]], metric: Metric, how: str) -> str:
-    digest = hashlib.sha256(f"{what} {metric.name} {how} {DRAWS} {__version__}".encode())
+    digest = hashlib.sha256(f"{what} {metric.name} {how} {DRAWS} {_code()}".encode())
     for folds in models:
         for fold in folds:
             digest.update("\0".join(("", fold.name, *fold.clusters, str(fold.counts.shape))).encode())

@@ -19,7 +19,7 @@ from auharness.leaderboard.rows import make_tables
 from auharness.leaderboard.usual import data_settings, usual_settings
 from auharness.results.schema import DataInfo
 from auharness.results.store import RunFolder
-from auharness.statistics import headline_interval, swap_test
+from auharness.statistics import Interval, headline_interval, swap_test
 
 MakeRun = Callable[..., RunFolder]
 SYNTHETIC = DataInfo(origin="synthetic", verified=None, size="tiny", manifests={"bp4d": "bb" * 32})
@@ -223,6 +223,24 @@ def test_changed_counts_are_not_answered_from_memory(tmp_path: Path, make_run: M
     before = rows_of(tmp_path)[0]["low"]
     make_run(tmp_path, hit=0.8)
     assert rows_of(tmp_path)[0]["low"] > before  # type: ignore[operator]  # numbers
+
+
+def test_a_change_of_the_statistics_is_not_answered_from_memory(
+    tmp_path: Path, make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_run(tmp_path)
+    before = rows_of(tmp_path)[0]["low"]
+    edited = Interval(0.0, 1.0, 0.95, "edited", n_clusters=41, draws=100, standard_error=0.1)
+    monkeypatch.setattr(memory_module, "headline_interval", lambda *a, **k: edited)
+    assert rows_of(tmp_path)[0]["low"] == before
+    monkeypatch.setattr(memory_module, "_code", lambda: "of edited files")
+    assert rows_of(tmp_path)[0]["low"] == 0.0
+
+
+def test_exported_numbers_end_where_the_order_of_summation_begins(tmp_path: Path, make_run: MakeRun) -> None:
+    make_run(tmp_path)
+    row, others = rows_of(tmp_path)[0], (tmp_path / "leaderboard/bp4d-3fold.csv").read_text().splitlines()[1].split(",")
+    assert all(row[name] == round(row[name], 12) and str(row[name]) in others for name in ("score", "low", "high"))
 
 
 def test_a_page_waits_for_another_writer(tmp_path: Path, make_run: MakeRun) -> None:
