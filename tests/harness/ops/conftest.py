@@ -37,6 +37,8 @@ def _interpreter() -> Iterator[None]:
     from triton.runtime.interpreter import InterpretedFunction
     from triton.runtime.jit import JITFunction
 
+    # what kernels and torch.compile import of the language later on must not be made by the interpreter, nor go with it
+    import_module("triton.language.extra.libdevice")
     modules = [module for name, module in sys.modules.items() if name.startswith("triton.language")]
     classes = [value for value in vars(triton.language.core).values() if isinstance(value, type)]
     # running a kernel replaces functions of the language and does not put all of them back
