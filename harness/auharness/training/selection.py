@@ -33,11 +33,13 @@ class RunningScore:
         self.threshold = decision_value(score_kind)
         self._counts = np.zeros((task.num_outputs, task.num_outputs if self.multiclass else 4), np.int64)
         self._waiting: list[tuple[Tensor, Tensor]] = []
+        self._size = 0
 
     def add(self, scores: Tensor, targets: Tensor) -> None:
         """Take one batch: scores `[B,A]` (or `[B,T,A]`), targets int with -1 = not coded."""
         self._waiting.append((scores.detach(), targets))
-        if sum(waiting.numel() for waiting, _ in self._waiting) > _WAITING:
+        self._size += scores.numel()
+        if self._size > _WAITING:
             self._count()
 
     @property
@@ -51,7 +53,7 @@ class RunningScore:
         scores = torch.cat([part.reshape(-1, self.num_outputs) for part, _ in self._waiting]).float().cpu()
         shape = (-1,) if self.multiclass else (-1, self.num_outputs)
         targets = torch.cat([part.reshape(shape) for _, part in self._waiting]).cpu()
-        self._waiting.clear()
+        self._waiting, self._size = [], 0
         if self.multiclass:
             coded = targets >= 0
             predicted = scores.argmax(-1)

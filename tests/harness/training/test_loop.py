@@ -12,6 +12,7 @@ from torch import nn
 from auharness.api import Augment, ModelPlugin, Output, Preprocess, Recipe
 from auharness.data.cache import CropCache, CropSettings
 from auharness.records import FrameRecord, Media, Task
+from auharness.training import selection
 from auharness.training.loop import Loop, NotFiniteError
 from auharness.training.predictor import ModulePredictor, predict
 from auharness.training.selection import RunningScore
@@ -181,6 +182,21 @@ def test_an_epoch_is_scored_by_the_objective_of_the_task(kind: str, objective: s
     running.add(torch.cat((-said, said), dim=1) if classes else said, target if classes else target[:, None])
     assert running.value == pytest.approx(value)
     assert running.metric.title == title
+
+
+def test_a_running_score_counts_each_batch_once_however_many_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = Task(("AU1", "AU2"), "clip-multilabel", "made", (2, 2), (4, 4), 16)
+    random = torch.Generator().manual_seed(0)
+    batches = [(torch.randn(5, 2, generator=random), torch.randint(-1, 2, (5, 2), generator=random)) for _ in range(9)]
+    counts = []
+    for most in (0, 25, 1000):
+        monkeypatch.setattr(selection, "_WAITING", most)
+        running = RunningScore(task, "logit")
+        for scores, targets in batches:
+            running.add(scores, targets)
+        counts.append(running.counts.tolist())
+        assert running.counts.sum() == sum(int((targets >= 0).sum()) for _, targets in batches)
+    assert counts[0] == counts[1] == counts[2]
 
 
 def test_training_stops_when_patience_runs_out(
